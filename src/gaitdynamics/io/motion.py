@@ -1,0 +1,314 @@
+"""Motions (.mot, .sto): coordinates of a model over time."""
+
+import difflib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from gaitdynamics.errors import (
+    InputFileError,
+    InvalidMotionError,
+    NonFiniteValueError,
+    UnknownCoordinateError,
+)
+from gaitdynamics.io.table import Table, format_table, read_table, shortened
+from gaitdynamics.types.motion import Motion
+from gaitdynamics.units import DEGREES_PER_RADIAN
+
+MIN_FRAMES = 4  # below this there is no acceleration to speak of
+NEAR_MISS_RATIO = 0.8  # of difflib: one or two letters wrong in a name of ten
+LARGEST_JOINT_ANGLE_RAD = 3.3  # half a turn and a little: no joint but a turning pelvis goes further
+SMALLEST_GAIT_RANGE_RAD = 0.3  # hips and knees move further than this in any step
+FULL_TURN_RAD = 2 * np.pi
+LARGEST_PLACE_M = 100.0  # no laboratory is larger, and no pelvis is lower than this in millimetres
+HEADING_COORDINATE = "pelvis_rotation"  # the one angle that grows without bound when a person turns
+MOTION_DECIMALS = 10
+
+
+class CoordinateOfFile(Protocol):
+    """What a motion file's reader must know about a coordinate of the model."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def is_rotational(self) -> bool:
+        """In radians; else in metres, or without unit."""
+
+    @property
+    def default_value(self) -> float:
+        """SI, radians."""
+
+    @property
+    def is_locked(self) -> bool: ...
+
+    @property
+    def is_coupled(self) -> bool:
+        """Its value is computed from another coordinate's."""
+
+    @property
+    def is_essential(self) -> bool:
+        """The estimator can't work without it."""
+
+
+def read_motion(path: str | Path, coordinates: Sequence[CoordinateOfFile]) -> tuple[Motion, tuple[str, ...]]:
+    """Read the coordinates of a model from a motion or states file.
+
+    Columns are named plainly (`hip_flexion_r`) or by state path (`/jointset/hip_r/hip_flexion_r/value`);
+    speeds, activations and other columns are ignored. A header that plainly contradicts the numbers is not
+    believed.
+
+    Args:
+        path: .mot or .sto.
+        coordinates: of the model.
+
+    Returns:
+        The motion with exactly these coordinates in this order, and a sentence for each thing that the user
+        should know. Where the file has nothing, values are interpolated or default, and `observed` is False.
+
+    Raises:
+        InputFileError: not a table.
+        UnknownCoordinateError: a name is misspelt, or an essential coordinate is absent.
+        NonFiniteValueError: an essential coordinate has gaps, or a number is infinite.
+        InvalidMotionError: too few frames, or lengths in millimetres.
+    """
+    table = read_table(path)
+    file = table.source.name
+    names = [coordinate.name for coordinate in coordinates]
+    column_of, extras = _match_columns(table, names)
+    if not column_of:
+        raise UnknownCoordinateError(
+            f"{file}: none of its {len(table.labels)} columns is a coordinate of the model. "
+            f"The file has {shortened(table.labels)}; the model has {shortened(names)}. "
+            "Give the joint angles (result of inverse kinematics) that belong to this model."
+        )
+    absent = [
+        coordinate
+        for coordinate in coordinates
+        if coordinate.name not in column_of and not (coordinate.is_locked or coordinate.is_coupled)
+    ]
+    _check_absent(absent, extras, file)
+    if len(table.time_s) < MIN_FRAMES:
+        raise InvalidMotionError(
+            f"{file}: {len(table.time_s)} frame(s); a motion needs at least {MIN_FRAMES}. "
+            "A static pose has no forces to estimate: give a trial of walking or running."
+        )
+
+    warnings = []
+    values = np.empty((len(table.time_s), len(coordinates)))
+    for index, coordinate in enumerate(coordinates):
+        column = column_of.get(coordinate.name)
+        values[:, index] = np.nan if column is None else table.values[:, column]
+    _check_finite(values, coordinates, table)
+
+    in_degrees, degree_warnings = _is_in_degrees(values, coordinates, table)
+    warnings += degree_warnings
+    if in_degrees:
+        values[:, [coordinate.is_rotational for coordinate in coordinates]] /= DEGREES_PER_RADIAN
+    _check_metres(values, coordinates, file)
+
+    observed = np.isfinite(values)
+    for index, coordinate in enumerate(coordinates):
+        values[:, index] = _filled(table.time_s, values[:, index], coordinate.default_value)
+    if absent:
+        warnings.append(
+            f"{file}: no column for {shortened([coordinate.name for coordinate in absent])}; "
+            "taken at the model's default value."
+        )
+    gaps = [
+        f"{name} ({missing} of {len(observed)} frames)"
+        for name, missing in zip(names, np.count_nonzero(~observed, axis=0).tolist(), strict=True)
+        if name in column_of and missing
+    ]
+    if gaps:
+        warnings.append(
+            f"{file}: missing numbers in {shortened(gaps)}; interpolated over time, or the model's default "
+            "value where there are none."
+        )
+    if extras:
+        warnings.append(f"{file}: ignored {shortened(extras)}: the model has no such coordinates.")
+    return Motion(table.time_s, values, tuple(names), observed), tuple(warnings)
+
+
+def format_motion(
+    motion: Motion, coordinates: Sequence[CoordinateOfFile], *, name: str, in_degrees: bool = True
+) -> str:
+    """Text of a .mot file with plain coordinate names; `read_motion` is its inverse.
+
+    Args:
+        motion: its coordinates are among `coordinates`.
+        coordinates: of the model, in any order.
+        name: first line of the header.
+        in_degrees: how rotations are written.
+
+    Returns:
+        The text.
+    """
+    is_rotational = {coordinate.name: coordinate.is_rotational for coordinate in coordinates}
+    factors = [
+        DEGREES_PER_RADIAN if in_degrees and is_rotational[name] else 1.0 for name in motion.coordinates
+    ]
+    return format_table(
+        name,
+        motion.coordinates,
+        motion.values * factors,
+        time_s=motion.time_s,
+        in_degrees=in_degrees,
+        decimals=MOTION_DECIMALS,
+    )
+
+
+def _match_columns(table: Table, names: list[str]) -> tuple[dict[str, int], list[str]]:
+    """Column number of each coordinate, and the columns that look like coordinates of another model."""
+    known = set(names)
+    column_of: dict[str, int] = {}
+    extras = []
+    for index, label in enumerate(table.labels):
+        name = _coordinate_name(label, known)
+        if name in column_of:
+            raise InputFileError(
+                f"{table.source}: columns '{table.labels[column_of[name]]}' and '{label}' are both the "
+                f"coordinate '{name}'. Remove one."
+            )
+        if name in known:
+            column_of[name] = index
+        elif name:
+            extras.append(name)
+    speeds = {f"{name}_u" for name in (*names, *extras)}
+    return column_of, [name for name in extras if name not in speeds]
+
+
+def _coordinate_name(label: str, known: set[str]) -> str:
+    """The coordinate that a column's label means; empty for speeds, activations and other states."""
+    if label in known:
+        return label
+    parts = label.replace("|", "/").strip("/").split("/")
+    if len(parts) == 1:
+        return "" if "." in label else label  # soleus_r.activation
+    if parts[-1] == "value":
+        return parts[-2]
+    return parts[-1] if parts[-1] in known else ""
+
+
+def _check_absent(absent: Sequence[CoordinateOfFile], extras: list[str], file: str) -> None:
+    near_misses = [
+        (extra, coordinate.name)
+        for coordinate in absent
+        for extra in extras
+        if _is_near_miss(extra, coordinate.name)
+    ]
+    if near_misses:
+        # The likeliest first: of several similar names, the most similar.
+        near_misses.sort(key=lambda pair: -_likeness(*pair))
+        extra, name = near_misses[0]
+        num_others = len({other for other, _ in near_misses}) - 1
+        also = f" ({num_others} more of its names are unknown, too.)" if num_others else ""
+        raise UnknownCoordinateError(
+            f"{file}: the model has no coordinate '{extra}'. Did you mean '{name}'? Rename the column.{also}"
+        )
+    essential = [coordinate.name for coordinate in absent if coordinate.is_essential]
+    if essential:
+        nearest = difflib.get_close_matches(essential[0], extras, n=3, cutoff=0.4)
+        found = f"The nearest columns are {shortened(nearest)}" if nearest else "No column is like it"
+        raise UnknownCoordinateError(
+            f"{file}: no column for {shortened(essential)}, needed to estimate forces. {found}. "
+            "Rename the columns to the model's coordinates, or give the model that the motion was made with."
+        )
+
+
+def _likeness(first: str, second: str) -> float:
+    return difflib.SequenceMatcher(None, first.lower(), second.lower()).ratio()
+
+
+def _is_near_miss(found: str, expected: str) -> bool:
+    """Whether `found` is probably `expected` misspelt: alike, but not its other side or another number."""
+    sides_and_numbers = [
+        [
+            token
+            for token in re.findall(r"\d+|[a-z]+", name.lower())
+            if token in ("r", "l", "right", "left") or token.isdigit()
+        ]
+        for name in (found, expected)
+    ]
+    if all(sides_and_numbers) and sides_and_numbers[0] != sides_and_numbers[1]:
+        return False
+    return _likeness(found, expected) >= NEAR_MISS_RATIO
+
+
+def _check_finite(values: np.ndarray, coordinates: Sequence[CoordinateOfFile], table: Table) -> None:
+    for coordinate, column in zip(coordinates, values.T, strict=True):
+        if coordinate.is_essential and not (coordinate.is_coupled or coordinate.is_locked):
+            faulty = np.flatnonzero(~np.isfinite(column))
+        else:
+            faulty = np.flatnonzero(np.isinf(column))
+        if faulty.size:
+            first, last = table.time_s[faulty[0]], table.time_s[faulty[-1]]
+            raise NonFiniteValueError(
+                f"{table.source.name}: '{coordinate.name}' is {column[faulty[0]]} at {first:.10g} s "
+                f"({faulty.size} of {len(column)} frames, the last at {last:.10g} s). "
+                "Fill the gap in inverse kinematics, or cut the trial to where the number is known."
+            )
+
+
+def _is_in_degrees(
+    values: np.ndarray, coordinates: Sequence[CoordinateOfFile], table: Table
+) -> tuple[bool, list[str]]:
+    """Whether rotations are in degrees: what the header says, unless the numbers plainly say otherwise."""
+    file = table.source.name
+    says = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}.get(
+        table.header.get("indegrees", "").lower()
+    )
+    # A coupled coordinate is often exported in another unit than the rest, and a turning person's heading
+    # grows without bound: neither tells.
+    telling = [
+        coordinate.is_rotational and not coordinate.is_coupled and coordinate.name != HEADING_COORDINATE
+        for coordinate in coordinates
+    ]
+    angles = values[:, telling]
+    angles = angles[:, np.isfinite(angles).any(axis=0)]
+    if not angles.size:
+        return says is True, []
+    largest = float(np.nanmax(np.abs(angles)))
+    widest = float(np.max(np.nanmax(angles, axis=0) - np.nanmin(angles, axis=0)))
+    if says is None:
+        in_degrees = largest > LARGEST_JOINT_ANGLE_RAD
+        unit, line = ("degrees", "inDegrees=yes") if in_degrees else ("radians", "inDegrees=no")
+        return in_degrees, [
+            f"{file}: the header does not say whether angles are in degrees; the largest is {largest:.3g}, "
+            f"so they were read as {unit}. Add the line '{line}' to the header."
+        ]
+    if says and largest < LARGEST_JOINT_ANGLE_RAD and widest > SMALLEST_GAIT_RANGE_RAD:
+        return False, [
+            f"{file}: the header says degrees, but no joint angle exceeds {largest:.3g}, so they were read "
+            "as radians. Change the header's line to 'inDegrees=no'."
+        ]
+    if not says and largest > FULL_TURN_RAD:
+        return True, [
+            f"{file}: the header says radians, but a joint angle reaches {largest:.3g}, so they were read as "
+            "degrees. Change the header's line to 'inDegrees=yes'."
+        ]
+    return says, []
+
+
+def _check_metres(values: np.ndarray, coordinates: Sequence[CoordinateOfFile], file: str) -> None:
+    for coordinate, column in zip(coordinates, values.T, strict=True):
+        known = column[np.isfinite(column)]
+        if coordinate.is_rotational or coordinate.is_coupled or not known.size:
+            continue
+        median = float(np.median(known))
+        if abs(median) > LARGEST_PLACE_M:
+            raise InvalidMotionError(
+                f"{file}: '{coordinate.name}' is {median:.4g} in the median, which looks like millimetres; "
+                "OpenSim's translations are in metres. Divide the translations by 1000."
+            )
+
+
+def _filled(time_s: np.ndarray, values: np.ndarray, default: float) -> np.ndarray:
+    """Gaps interpolated over time, the ends held; the default where there is nothing at all."""
+    known = np.isfinite(values)
+    if not known.any():
+        return np.full_like(values, default)
+    return np.where(known, values, np.interp(time_s, time_s[known], values[known]))
