@@ -1,0 +1,108 @@
+"""Smoothing, differentiating and resampling of evenly sampled signals; time is the first axis."""
+
+import numpy as np
+from scipy import sparse
+from scipy.interpolate import CubicSpline
+from scipy.linalg import solveh_banded
+from scipy.ndimage import uniform_filter1d
+
+SMOOTHING_ORDER = (
+    3  # the third derivative is penalised: halves the amplitude at the cut-off, falls as f⁻⁶ beyond
+)
+EVEN_SAMPLING_TOLERANCE = 0.1  # of a sample: rounding of printed times, not a missed frame
+FREE_FALL_STRENGTH = 1e3  # how much more than its smoothness a flight's known acceleration weighs
+
+
+def even_times(time_s: np.ndarray, *, min_rate_hz: float, max_rate_hz: float) -> np.ndarray:
+    """Evenly spaced times over the same span, at the signal's own mean rate or the nearest allowed one."""
+    span = float(time_s[-1] - time_s[0])
+    rate_hz = min(max((len(time_s) - 1) / span, min_rate_hz), max_rate_hz)
+    return np.linspace(time_s[0], time_s[-1], max(round(span * rate_hz), 4) + 1)
+
+
+def resample(values: np.ndarray, time_s: np.ndarray, new_time_s: np.ndarray) -> np.ndarray:
+    """Values at other times, by cubic interpolation; averaged over the new interval first where that is longer.
+
+    Args:
+        values: (T, ...).
+        time_s: strictly increasing, (T,).
+        new_time_s: evenly spaced, (N,).
+
+    Returns:
+        (N, ...); the values themselves where the times agree but for rounding.
+    """
+    step = float(new_time_s[1] - new_time_s[0])
+    if len(time_s) == len(new_time_s) and np.abs(time_s - new_time_s).max() < EVEN_SAMPLING_TOLERANCE * step:
+        return values
+    ratio = step / float(np.median(np.diff(time_s)))
+    if ratio > 1.5:
+        values = uniform_filter1d(values, 2 * round(ratio / 2) + 1, axis=0, mode="nearest")
+    return CubicSpline(time_s, values, axis=0)(new_time_s)
+
+
+def smooth(
+    values: np.ndarray,
+    *,
+    cutoff_hz: float,
+    sampling_rate_hz: float,
+    is_falling: np.ndarray | None = None,
+    falling_acceleration: float = 0.0,
+) -> np.ndarray:
+    """Low-pass without lag, and without inventing acceleration where it is known.
+
+    Penalised least squares (Whittaker 1923; Eilers 2003, Anal Chem 75:3631): the smoothest signal near the data. With
+    the third derivative as penalty its gain is 1 / (1 + (f / cutoff)⁶), that of a zero-lag third-order Butterworth
+    filter whose gain at the cut-off is a half; unlike that filter it needs no padding at the ends, and it can be told
+    that a body in flight accelerates with gravity alone.
+
+    Args:
+        values: (T,) or (T, K).
+        cutoff_hz: at which the gain is a half.
+        sampling_rate_hz: of the values.
+        is_falling: frames at which the second derivative is known, (T,).
+        falling_acceleration: what it is there, values per s².
+    """
+    flat = values.reshape(len(values), -1)
+    num = len(flat)
+    penalty = (2 * np.pi * cutoff_hz) ** (-2 * SMOOTHING_ORDER)
+    if num <= 2 * SMOOTHING_ORDER:
+        return values.copy()
+    origin = flat.mean(axis=0)
+    roughness = _difference(num, SMOOTHING_ORDER, sampling_rate_hz)
+    system = sparse.identity(num) + penalty * (roughness.T @ roughness)
+    target = flat - origin
+    if is_falling is not None and is_falling.any():
+        acceleration = _difference(num, 2, sampling_rate_hz)
+        weight = FREE_FALL_STRENGTH * (2 * np.pi * cutoff_hz) ** -4.0 * is_falling[1:-1]
+        weighted = acceleration.T @ sparse.diags(weight)
+        system = system + weighted @ acceleration
+        target = target + (weighted @ np.full(num - 2, falling_acceleration))[:, None]
+    system = system.tocsr()
+    bands = np.zeros((SMOOTHING_ORDER + 1, num))
+    for k in range(SMOOTHING_ORDER + 1):
+        bands[SMOOTHING_ORDER - k, k:] = system.diagonal(k)
+    return (solveh_banded(bands, target) + origin).reshape(values.shape)
+
+
+def derivative(values: np.ndarray, *, sampling_rate_hz: float) -> np.ndarray:
+    """First time derivative by central differences, one-sided at the ends."""
+    return np.gradient(values, 1.0 / sampling_rate_hz, axis=0)
+
+
+def second_derivative(values: np.ndarray, *, sampling_rate_hz: float) -> np.ndarray:
+    """Second time derivative by central differences; the ends repeat their neighbours."""
+    inner = (values[2:] - 2 * values[1:-1] + values[:-2]) * sampling_rate_hz**2
+    return np.concatenate([inner[:1], inner, inner[-1:]])
+
+
+def intervals(mask: np.ndarray) -> list[tuple[int, int]]:
+    """Runs of True as [start, end) frames."""
+    edges = np.diff(np.concatenate([[0], mask.astype(int), [0]]))
+    return list(zip(np.flatnonzero(edges == 1).tolist(), np.flatnonzero(edges == -1).tolist(), strict=True))
+
+
+def _difference(num: int, order: int, sampling_rate_hz: float) -> sparse.csr_matrix:
+    matrix = sparse.identity(num, format="csr")
+    for _ in range(order):
+        matrix = (matrix[1:] - matrix[:-1]) * sampling_rate_hz
+    return matrix
