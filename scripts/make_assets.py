@@ -566,9 +566,7 @@ class Norm:
 
     def mean_rad(self, phase: np.ndarray) -> np.ndarray:
         knots = np.array([*self.percent, 100.0]) / 100
-        return np.radians(
-            CubicSpline(knots, [*self.degrees, self.degrees[0]], bc_type="periodic")(phase % 1.0)
-        )
+        return np.radians(CubicSpline(knots, [*self.degrees, self.degrees[0]], bc_type="periodic")(phase % 1.0))
 
 
 FAST = tuple(range(1, 14))
@@ -744,9 +742,7 @@ class Gait:
     def first_guess(self, phase: np.ndarray) -> np.ndarray:
         coefficients = np.zeros(self.size)
         for name, norm in {**LEG_NORMS, **TRUNK_NORMS}.items():
-            coefficients[self.slices[name]] = np.linalg.lstsq(self.basis(name, phase), norm.mean_rad(phase))[
-                0
-            ]
+            coefficients[self.slices[name]] = np.linalg.lstsq(self.basis(name, phase), norm.mean_rad(phase))[0]
         coefficients[self.slices["pelvis_ty"].start] = STANDING_PELVIS_HEIGHT_M - 0.02
         coefficients[self.footprint] = 0.28, STEP_HALF_WIDTH_M
         return coefficients
@@ -924,8 +920,7 @@ def write_motion(path: Path, time_s: np.ndarray, values: np.ndarray) -> None:
     rows = np.where(is_length, values, np.degrees(values)) + 0.0
     lines = ["\t".join(("time", *names))]
     lines += [
-        f"{time:.2f}\t" + "\t".join(f"{value:.8f}" for value in row)
-        for time, row in zip(time_s, rows, strict=True)
+        f"{time:.2f}\t" + "\t".join(f"{value:.8f}" for value in row) for time, row in zip(time_s, rows, strict=True)
     ]
     header = MOTION_HEADER.format(num_rows=len(rows), num_columns=1 + len(names))
     path.write_text(header + "\n".join(lines) + "\n", encoding="utf-8", newline="\n")
@@ -950,9 +945,7 @@ def describe(gait: Gait, coefficients: np.ndarray) -> str:
         f"centre of mass moves {com_cm[1]:.1f} cm vertically, {com_cm[2]:.1f} cm sideways",
     ]
     for axis, name in enumerate(("forward", "vertical", "sideways")):
-        lines.append(
-            f"{name} force {force_bw[:, axis].min():.3f} to {force_bw[:, axis].max():.3f} body weights"
-        )
+        lines.append(f"{name} force {force_bw[:, axis].min():.3f} to {force_bw[:, axis].max():.3f} body weights")
     lines += [
         f"zero-moment point in single support {100 * forward[single].min():.1f} to "
         f"{100 * forward[single].max():.1f} cm from the heel, {100 * outside[single].min():.1f} to "

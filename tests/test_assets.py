@@ -151,9 +151,7 @@ def test_in_the_default_pose_the_body_stands_on_its_soles(model: osim.Model) -> 
     for side in SIDES:
         for body, point in (HEEL, BALL, TOE_TIP):
             frame = model.getBodySet().get(f"{body}_{side}")
-            assert frame.findStationLocationInGround(state, osim.Vec3(*point)).get(1) == pytest.approx(
-                0.0, abs=1e-9
-            )
+            assert frame.findStationLocationInGround(state, osim.Vec3(*point)).get(1) == pytest.approx(0.0, abs=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -218,26 +216,20 @@ def test_the_generators_kinematics_is_opensims(generator: ModuleType, model: osi
     pose = dict(zip(sorted(COORDINATES), np.linspace(-0.6, 0.7, 23), strict=True))
     state = model.initSystem()
     set_pose(model, state, pose)
-    body = generator.poses(
-        generator.generic_segments(), {name: np.array([value]) for name, value in pose.items()}
-    )
+    body = generator.poses(generator.generic_segments(), {name: np.array([value]) for name, value in pose.items()})
     for name, origin_m in body.origin_m.items():
         expected = numbers(model.getBodySet().get(name).getPositionInGround(state))
         np.testing.assert_allclose(origin_m[0], expected, atol=1e-9, err_msg=name)
 
 
-def test_the_bundled_body_is_the_one_that_the_generator_builds(
-    generator: ModuleType, model: osim.Model
-) -> None:
+def test_the_bundled_body_is_the_one_that_the_generator_builds(generator: ModuleType, model: osim.Model) -> None:
     built = generator.build_generic_body()
     for number in range(built.getNumBodies()):
         body = built.getBodySet().get(number)
         bundled = model.getBodySet().get(body.getName())
         assert bundled.getMass() == pytest.approx(body.getMass())
         np.testing.assert_allclose(numbers(bundled.getMassCenter()), numbers(body.getMassCenter()))
-        np.testing.assert_allclose(
-            numbers(bundled.getInertia().getMoments()), numbers(body.getInertia().getMoments())
-        )
+        np.testing.assert_allclose(numbers(bundled.getInertia().getMoments()), numbers(body.getInertia().getMoments()))
 
 
 def test_the_walks_columns_are_the_bodys_coordinates() -> None:
@@ -306,8 +298,7 @@ def test_the_forces_are_a_walking_humans(walk: Walk) -> None:
 def test_in_single_support_the_zero_moment_point_rolls_forward_under_the_foot(walk: Walk, side: str) -> None:
     other = SIDES[1 - SIDES.index(side)]
     has_floor = {
-        foot: np.any([walk.is_on_floor(foot, point) for point in ("heel", "ball", "toe_tip")], axis=0)
-        for foot in SIDES
+        foot: np.any([walk.is_on_floor(foot, point) for point in ("heel", "ball", "toe_tip")], axis=0) for foot in SIDES
     }
     single = has_floor[side] & ~has_floor[other]
     single[:3] = single[-3:] = False

@@ -36,9 +36,7 @@ def test_overwriting_replaces(tmp_path: Path) -> None:
     assert files_in(tmp_path) == ["b.mot"]
 
 
-def test_a_failure_while_writing_leaves_nothing_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failure_while_writing_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.mot").write_text("old")
     write_bytes = Path.write_bytes
 

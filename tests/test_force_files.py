@@ -29,9 +29,7 @@ def triple(prefix: str) -> list[str]:
     return [prefix + axis for axis in "xyz"]
 
 
-def write(
-    tmp_path: Path, prefixes: list[str], *, values: np.ndarray | None = None, file: str = "grf.mot"
-) -> Path:
+def write(tmp_path: Path, prefixes: list[str], *, values: np.ndarray | None = None, file: str = "grf.mot") -> Path:
     labels = [label for prefix in prefixes for label in triple(prefix)]
     if values is None:
         values = np.arange(NUM_FRAMES * len(labels)).reshape(NUM_FRAMES, -1) / 1000
@@ -339,9 +337,7 @@ def test_the_body_tells_the_side_that_columns_do_not(tmp_path: Path) -> None:
         ("ExternalForce", "PrescribedForce", "has no ExternalForce"),
     ],
 )
-def test_faulty_external_loads_say_what_is_wrong(
-    tmp_path: Path, pattern: str, new: str, message: str
-) -> None:
+def test_faulty_external_loads_say_what_is_wrong(tmp_path: Path, pattern: str, new: str, message: str) -> None:
     (tmp_path / "grf.mot").write_text(format_forces(random_forces(), name="walk"))
     path = tmp_path / "loads.xml"
     path.write_text(format_external_loads("grf.mot").replace(pattern, new))

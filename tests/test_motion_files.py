@@ -63,10 +63,7 @@ def walk() -> dict[str, np.ndarray]:
 
 
 def in_degrees(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {
-        name: values if name.startswith("pelvis_t") else np.rad2deg(values)
-        for name, values in columns.items()
-    }
+    return {name: values if name.startswith("pelvis_t") else np.rad2deg(values) for name, values in columns.items()}
 
 
 def write(tmp_path: Path, columns: dict[str, np.ndarray], *, degrees: bool | None = False) -> Path:
@@ -116,9 +113,7 @@ def test_reading_undoes_formatting(tmp_path: Path, degrees: bool) -> None:
     np.testing.assert_allclose(again.time_s, motion.time_s, atol=1e-8)
 
 
-@pytest.mark.parametrize(
-    "pattern", ["/jointset/a_joint/{}/value", "a_joint/{}/value", "/jointset/j/{}|value"]
-)
+@pytest.mark.parametrize("pattern", ["/jointset/a_joint/{}/value", "a_joint/{}/value", "/jointset/j/{}|value"])
 def test_state_paths_name_coordinates_too(tmp_path: Path, pattern: str) -> None:
     columns = {pattern.format(name): values for name, values in walk().items()}
     motion, warnings = read_motion(write(tmp_path, columns), MODEL)
@@ -158,9 +153,7 @@ def test_other_models_coordinates_are_ignored_with_one_warning(tmp_path: Path) -
         ("arm_flex_r", "arm_flexion_r"),
     ],
 )
-def test_a_misspelt_coordinate_is_answered_with_the_right_one(
-    tmp_path: Path, name: str, misspelt: str
-) -> None:
+def test_a_misspelt_coordinate_is_answered_with_the_right_one(tmp_path: Path, name: str, misspelt: str) -> None:
     plain = misspelt.split("/")[3] if "/" in misspelt else misspelt
     message = f"walk.mot: the model has no coordinate '{plain}'. Did you mean '{name}'?"
     with pytest.raises(UnknownCoordinateError, match=re.escape(message)):

@@ -100,18 +100,14 @@ def change(path: Path, **changes: Any) -> None:
         ("walk1/trial.json", "unmeasured_coordinates", "mtp_angle_r", "Expected a list of texts"),
     ],
 )
-def test_a_wrong_value_is_named_with_file_and_key(
-    study: Path, file: str, key: str, value: Any, message: str
-) -> None:
+def test_a_wrong_value_is_named_with_file_and_key(study: Path, file: str, key: str, value: Any, message: str) -> None:
     change(study / "D" / "P1" / file, **{key: value})
     with pytest.raises(InputFileError, match=message) as raised:
         read_study(study)
     assert str(study / "D" / "P1" / file) in str(raised.value)
 
 
-@pytest.mark.parametrize(
-    "file", ["subject.json", "model.osim", "walk1/trial.json", "walk1/ik.mot", "walk1/grf.mot"]
-)
+@pytest.mark.parametrize("file", ["subject.json", "model.osim", "walk1/trial.json", "walk1/ik.mot", "walk1/grf.mot"])
 def test_a_missing_file_is_named(study: Path, file: str) -> None:
     (study / "D" / "P1" / file).unlink()
     with pytest.raises(InputFileError, match="there is no such file") as raised:
@@ -119,9 +115,7 @@ def test_a_missing_file_is_named(study: Path, file: str) -> None:
     assert str(study / "D" / "P1" / file) in str(raised.value)
 
 
-@pytest.mark.parametrize(
-    ("text", "message"), [("{", "not JSON: .* .line 1"), ("[]", "holds a list"), ("", "empty")]
-)
+@pytest.mark.parametrize(("text", "message"), [("{", "not JSON: .* .line 1"), ("[]", "holds a list"), ("", "empty")])
 def test_a_malformed_file_is_named(study: Path, text: str, message: str) -> None:
     (study / "D" / "P1" / "walk1" / "trial.json").write_text(text)
     with pytest.raises(InputFileError, match=message):

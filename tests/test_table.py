@@ -87,9 +87,7 @@ def test_a_plain_file_is_read(tmp_path: Path) -> None:
         pytest.param(PLAIN.replace("-inf", "-1.#INF").encode(), id="infinity of Visual C"),
     ],
 )
-def test_a_file_of_any_laboratory_reads_like_the_plain_one(
-    tmp_path: Path, plain: np.ndarray, text: bytes
-) -> None:
+def test_a_file_of_any_laboratory_reads_like_the_plain_one(tmp_path: Path, plain: np.ndarray, text: bytes) -> None:
     table = read_table(write(tmp_path, text))
     assert table.labels == ("knee", "hip")
     assert table.header["indegrees"] == "yes"
@@ -150,12 +148,8 @@ def test_an_unknown_column_is_answered_with_the_nearest(tmp_path: Path) -> None:
         pytest.param("time,knee\n0,1\n", "no line 'endheader'", id="comma-separated"),
         pytest.param("x\nendheader", "nothing follows 'endheader'", id="ends at the header"),
         pytest.param("x\nendheader\n\n\n", "nothing follows 'endheader'", id="nothing but blank lines"),
-        pytest.param(
-            "x\nendheader\ntime\tknee\n", "no rows of numbers after the labels in line 3", id="no rows"
-        ),
-        pytest.param(
-            "x\nendheader\nframe\tknee\n0\t1\n", "line 3: no column 'time' among 'frame'", id="no time"
-        ),
+        pytest.param("x\nendheader\ntime\tknee\n", "no rows of numbers after the labels in line 3", id="no rows"),
+        pytest.param("x\nendheader\nframe\tknee\n0\t1\n", "line 3: no column 'time' among 'frame'", id="no time"),
         pytest.param("x\nendheader\n0\t1\n1\t2\n", "line 3: no column 'time'", id="no labels"),
         pytest.param(
             "x\nendheader\ntime\tknee\tknee\n0\t1\t2\n",
@@ -168,12 +162,8 @@ def test_an_unknown_column_is_answered_with_the_nearest(tmp_path: Path) -> None:
             id="repeated time",
         ),
         pytest.param("x\nendheader\ntime\tknee\n1\t1\n0.5\t1\n", "time goes from 1 s", id="time goes back"),
-        pytest.param(
-            "x\nendheader\ntime\tknee\n0\t1\nnan\t1\n", "line 5: the time of row 2 is nan", id="time nan"
-        ),
-        pytest.param(
-            "x\nendheader\ntime\tknee\n0\t1\n\t1\n", "line 5: .* 1 values for 2|time .* nan", id="no cell"
-        ),
+        pytest.param("x\nendheader\ntime\tknee\n0\t1\nnan\t1\n", "line 5: the time of row 2 is nan", id="time nan"),
+        pytest.param("x\nendheader\ntime\tknee\n0\t1\n\t1\n", "line 5: .* 1 values for 2|time .* nan", id="no cell"),
         pytest.param("x\nendheader\ntime\tknee\n0\t1\n1\n", "line 5: 1 values for 2 columns", id="short row"),
         pytest.param("x\nendheader\ntime\tknee\n0\t1\t7\n1\t2\n", "line 4: 3 values for 2", id="long row"),
         pytest.param(
@@ -181,9 +171,7 @@ def test_an_unknown_column_is_answered_with_the_nearest(tmp_path: Path) -> None:
             "line 5, column 'knee': 'abc' is not a number",
             id="word",
         ),
-        pytest.param(
-            "x\nendheader\ntime\tknee\n0\t1,5\n", "'1,5' is not a number. .* decimal point", id="comma"
-        ),
+        pytest.param("x\nendheader\ntime\tknee\n0\t1,5\n", "'1,5' is not a number. .* decimal point", id="comma"),
         pytest.param("x\nDataType=Vec3\nendheader\ntime\ta\n0\t1,2,3\n", "DataType=Vec3", id="vectors"),
     ],
 )

@@ -14,9 +14,7 @@ THIGH_AND_SHANK_OF_HEIGHT = 0.245 + 0.246
 # Head, arms and trunk above the pelvis, mean of women and men: de Leva 1996, J Biomech 29:1223, Table 4.
 UPPER_BODY_OF_MASS = 0.474
 UPPER_BODY_COM_OF_HEIGHT = 0.224  # above the middle of the hips, arms hanging
-UPPER_BODY_GYRATION_OF_HEIGHT = np.array(
-    [0.119, 0.068, 0.119]
-)  # about its centre of mass, forward, up, right
+UPPER_BODY_GYRATION_OF_HEIGHT = np.array([0.119, 0.068, 0.119])  # about its centre of mass, forward, up, right
 LUMPED_PELVIS_OF_MASS = 0.30  # a pelvis is 11 to 16 % of a body; beyond this it carries the trunk
 MOVING_RAD = 1e-3  # a measured joint moves more than this
 
@@ -54,16 +52,11 @@ def with_trunk(skeleton: Skeleton, motion: Motion, *, height_m: float) -> tuple[
     names = {axis.coordinate for axis in trunk_joint.rotations if axis.coordinate}
     columns = [i for i, name in enumerate(motion.coordinates) if name in names]
     is_measured = any(
-        motion.observed[:, i].any() and np.ptp(motion.values[motion.observed[:, i], i]) > MOVING_RAD
-        for i in columns
+        motion.observed[:, i].any() and np.ptp(motion.values[motion.observed[:, i], i]) > MOVING_RAD for i in columns
     )
     if is_measured:
         return skeleton, ()
-    reason = (
-        f"no lumbar motion was measured ({', '.join(sorted(names))})"
-        if names
-        else "the model's torso is fixed"
-    )
+    reason = f"no lumbar motion was measured ({', '.join(sorted(names))})" if names else "the model's torso is fixed"
     return held_upright(skeleton, trunk_joint), (
         f"The trunk is held upright, because {reason}. Forces are less certain than with a measured trunk.",
     )

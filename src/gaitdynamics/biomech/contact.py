@@ -128,7 +128,7 @@ def _flights(is_down: np.ndarray, height_m: np.ndarray, sampling_rate_hz: float)
     velocity = derivative(
         smooth(height_m, cutoff_hz=8.0, sampling_rate_hz=sampling_rate_hz), sampling_rate_hz=sampling_rate_hz
     )
-    for start, end in intervals(~is_down.any(axis=1)):
+    for start, end in intervals(~_any_foot(is_down)):
         last = min(end, len(velocity) - 1)
         if last <= start:
             continue
@@ -141,12 +141,16 @@ def _flights(is_down: np.ndarray, height_m: np.ndarray, sampling_rate_hz: float)
 def _without_gaps(is_down: np.ndarray, is_flight: np.ndarray) -> np.ndarray:
     """Every frame that is no flight has a foot down: the last one stays, or at the start the first one is there already."""
     filled = is_down.copy()
-    for start, end in intervals(~is_down.any(axis=1) & ~is_flight):
+    for start, end in intervals(~_any_foot(is_down) & ~is_flight):
         if start > 0 and not is_flight[start - 1]:
             filled[start:end] = filled[start - 1]
         elif end < len(filled):
             filled[start:end] = filled[end]
     return filled
+
+
+def _any_foot(is_down: np.ndarray) -> np.ndarray:
+    return is_down[:, 0] | is_down[:, 1]
 
 
 def _floor(path: FootPath) -> float:

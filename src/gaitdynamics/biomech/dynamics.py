@@ -70,16 +70,12 @@ def newton_euler(
         ],
         axis=1,
     )
-    force_in_heading = skeleton.mass_kg * (
-        second_derivative(smoothed, sampling_rate_hz=sampling_rate_hz) + UP_M_S2
-    )
+    force_in_heading = skeleton.mass_kg * (second_derivative(smoothed, sampling_rate_hz=sampling_rate_hz) + UP_M_S2)
     force_in_heading[is_flight] = 0.0
     coordinates = smooth(values, cutoff_hz=COORDINATE_CUTOFF_HZ, sampling_rate_hz=sampling_rate_hz)
     rates = derivative(coordinates, sampling_rate_hz=sampling_rate_hz)
     with torch.no_grad():
-        momentum = skeleton.momentum(
-            torch.from_numpy(coordinates), torch.from_numpy(rates)
-        ).angular_kgm2_s.numpy()
+        momentum = skeleton.momentum(torch.from_numpy(coordinates), torch.from_numpy(rates)).angular_kgm2_s.numpy()
     steady = smooth(momentum, cutoff_hz=ANGULAR_MOMENTUM_CUTOFF_HZ, sampling_rate_hz=sampling_rate_hz)
     moment = derivative(steady, sampling_rate_hz=sampling_rate_hz)
     moment[is_flight] = 0.0

@@ -24,9 +24,7 @@ LEG_JOINTS = ("hip", "knee", "ankle")
 # The canonical angles of a leg: hip flexion, adduction and internal rotation; knee flexion, adduction and internal
 # rotation; ankle dorsiflexion, adduction and internal rotation are positive, on both sides.
 _FLEXION_SIGN = {"hip": 1.0, "knee": -1.0, "ankle": 1.0}
-_TOE_LENGTH = (
-    0.36  # of heel to toe joint: the foot is 1.36 times that (Hawes and Sovak 1994, Ergonomics 37:1213)
-)
+_TOE_LENGTH = 0.36  # of heel to toe joint: the foot is 1.36 times that (Hawes and Sovak 1994, Ergonomics 37:1213)
 _FOOT_LENGTH_OF_HEIGHT = 0.152  # Drillis and Contini 1966, from Winter 2009, Fig. 4.1
 _HEEL_TO_TOE_JOINT = 1 / (1 + _TOE_LENGTH)
 
@@ -136,9 +134,7 @@ def with_joint_rotation(
         (T, C); the coordinates of other joints as they were.
     """
     columns = [
-        skeleton.coordinate_names.index(name)
-        for name in dict.fromkeys(a.coordinate for a in joint.rotations)
-        if name
+        skeleton.coordinate_names.index(name) for name in dict.fromkeys(a.coordinate for a in joint.rotations) if name
     ]
     result = values.copy()
     step = 1e-5

@@ -8,9 +8,7 @@ from gaitdynamics.biomech.contact import Contact
 from gaitdynamics.maths.rotations import heading_axes
 from gaitdynamics.maths.signals import intervals
 
-TYPICAL_DOUBLE_SUPPORT_S = (
-    0.12  # for one that the recording cuts, when it holds no whole one; walking at 1.3 m/s
-)
+TYPICAL_DOUBLE_SUPPORT_S = 0.12  # for one that the recording cuts, when it holds no whole one; walking at 1.3 m/s
 LONGEST_DOUBLE_SUPPORT_S = 0.5  # longer is standing, where the moment balance tells the shares
 
 
@@ -29,7 +27,7 @@ class DoubleSupport:
 
 def double_supports(contact: Contact, *, sampling_rate_hz: float) -> tuple[DoubleSupport, ...]:
     """The times with both feet down, and which foot is about to leave."""
-    both = contact.is_down.all(axis=1)
+    both = contact.is_down[:, 0] & contact.is_down[:, 1]
     spans = intervals(both)
     whole = [end - start for start, end in spans if start > 0 and end < len(both)]
     steps = [n for n in whole if n <= LONGEST_DOUBLE_SUPPORT_S * sampling_rate_hz]

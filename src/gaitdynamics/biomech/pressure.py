@@ -20,9 +20,7 @@ BALANCE_SD_M = {
     "walk": np.array([0.040, 0.030]),
     "run": np.array([0.075, 0.060]),
 }  # of the moment balance's point
-SOLE = np.array(
-    [[-0.05, 1.36], [-0.26, 0.26]]
-)  # of heel to toe joint: along and across, as far as a foot reaches
+SOLE = np.array([[-0.05, 1.36], [-0.26, 0.26]])  # of heel to toe joint: along and across, as far as a foot reaches
 LOADED_BW = 0.3  # total force above which the moment balance gives a point
 TYPICAL_STANCE_S = {"walk": 0.70, "run": 0.25}
 LONGEST_STANCE_S = 1.5  # longer is standing
@@ -53,9 +51,7 @@ def right_share(balance_m: np.ndarray, path: FootPath) -> np.ndarray:
     """Share of the right foot if each pressed at its middle, from where the total force passes between them, (T,)."""
     middle = path.points_m.mean(axis=2)
     across = (middle[:, 0] - middle[:, 1])[:, [0, 2]]
-    reach = ((balance_m - middle[:, 1])[:, [0, 2]] * across).sum(axis=1) / np.maximum(
-        (across**2).sum(axis=1), 1e-6
-    )
+    reach = ((balance_m - middle[:, 1])[:, [0, 2]] * across).sum(axis=1) / np.maximum((across**2).sum(axis=1), 1e-6)
     return np.clip(np.nan_to_num(reach, nan=0.5), 0.0, 1.0)
 
 
@@ -81,12 +77,8 @@ def pressure(
     """
     gait = "run" if contact.is_flight.any() else "walk"
     feet = _foot_axes(path)
-    usual = np.stack(
-        [_usual_advance(contact.is_down[:, f], gait, sampling_rate_hz) for f in range(2)], axis=1
-    )
-    point = (
-        np.stack([usual, np.zeros_like(usual)], axis=-1) * path.length_m[:, None]
-    )  # along, across, (T, 2, 2)
+    usual = np.stack([_usual_advance(contact.is_down[:, f], gait, sampling_rate_hz) for f in range(2)], axis=1)
+    point = np.stack([usual, np.zeros_like(usual)], axis=-1) * path.length_m[:, None]  # along, across, (T, 2, 2)
     vertical = force_n[:, :, 1]
     total = vertical.sum(axis=1)
     share = vertical / np.where(total > 0, total, 1.0)[:, None]

@@ -73,14 +73,10 @@ def read_external_loads(path: str | Path) -> tuple[ExternalForce, ...]:
     try:
         document = ElementTree.fromstring(text.strip())
     except ElementTree.ParseError as error:
-        raise InputFileError(
-            f"{path}: not an OpenSim file: {error}. Expected an ExternalLoads .xml."
-        ) from None
+        raise InputFileError(f"{path}: not an OpenSim file: {error}. Expected an ExternalLoads .xml.") from None
     loads = document if document.tag == "ExternalLoads" else document.find(".//ExternalLoads")
     if loads is None:
-        raise InputFileError(
-            f"{path}: has no ExternalLoads. Expected the .xml that names the forces' data file."
-        )
+        raise InputFileError(f"{path}: has no ExternalLoads. Expected the .xml that names the forces' data file.")
     data_file = _text(loads, "datafile")
     if data_file is None:
         raise InputFileError(f"{path}: names no <datafile>. Write the name of the forces' .mot into it.")

@@ -23,9 +23,7 @@ def check_writable(paths: Iterable[Path], *, overwrite: bool) -> None:
         for path in paths:
             _check_place(path)
     except (OSError, ValueError) as error:
-        raise OutputError(
-            f"can't write {', '.join(map(str, paths))}: {error}. Choose another name."
-        ) from None
+        raise OutputError(f"can't write {', '.join(map(str, paths))}: {error}. Choose another name.") from None
     if existing and not overwrite:
         names = ", ".join(map(str, existing))
         raise OutputError(f"{names}: exists already. Choose another place, or use --overwrite to replace it.")
@@ -55,9 +53,7 @@ def write_files(contents: Mapping[Path, str | bytes], *, overwrite: bool) -> Non
             temporary.replace(path)
     except (OSError, ValueError) as error:
         names = ", ".join(map(str, contents))
-        raise OutputError(
-            f"can't write {names}: {error}. Free some space, or choose another folder."
-        ) from error
+        raise OutputError(f"can't write {names}: {error}. Free some space, or choose another folder.") from error
     finally:
         for temporary in temporaries.values():
             temporary.unlink(missing_ok=True)
@@ -72,8 +68,6 @@ def _check_place(path: Path) -> None:
     while not folder.exists():
         folder = folder.parent
     if not folder.is_dir():
-        raise OutputError(
-            f"{folder}: this is a file, so nothing can be written inside it. Choose another folder."
-        )
+        raise OutputError(f"{folder}: this is a file, so nothing can be written inside it. Choose another folder.")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"{folder}: you may not write to this folder. Choose another one.")

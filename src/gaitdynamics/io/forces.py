@@ -136,9 +136,7 @@ def side_of(name: str) -> str | None:
     """'r' or 'l' where the name of a force or body has it as a word, or says right or left; else None."""
     words = _words(name)
     sides = [
-        side
-        for side, side_name in zip(SIDES, SIDE_NAMES, strict=True)
-        if side in words or side_name in name.lower()
+        side for side, side_name in zip(SIDES, SIDE_NAMES, strict=True) if side in words or side_name in name.lower()
     ]
     return sides[0] if len(sides) == 1 else None
 
@@ -268,9 +266,7 @@ def _triples(
                 f"{table.source}: the force {shortened(list(by_axis.values()))} lacks some of x, y, z. "
                 "Export all three."
             )
-    triples = {
-        key: [by_axis[axis] for axis in _AXES] for key, by_axis in found.items() if len(by_axis) == len(_AXES)
-    }
+    triples = {key: [by_axis[axis] for axis in _AXES] for key, by_axis in found.items() if len(by_axis) == len(_AXES)}
     return triples, name_of
 
 
@@ -285,9 +281,7 @@ def _common_time(plates: Sequence[Plate]) -> np.ndarray:
     return time_s
 
 
-def _sum_of(
-    plates: Sequence[Plate], time_s: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _sum_of(plates: Sequence[Plate], time_s: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Force (T, 3), centre of pressure (T, 3), free moment (T,) and validity (T,) under one foot."""
     if not plates:
         nothing = np.zeros((len(time_s), 3))
@@ -337,10 +331,7 @@ def _foot_of_frames(plate: Plate, feet_m: np.ndarray) -> np.ndarray:
     horizontal = [0, 2]
     distance_m = np.linalg.norm(feet_m[:, :, horizontal] - plate.point_m[:, None, horizontal], axis=-1)
     distance_m[np.isnan(distance_m)] = np.inf
-    feet = [
-        int(np.argmin(np.median(distance_m[start:end], axis=0)))
-        for start, end in zip(starts, ends, strict=True)
-    ]
+    feet = [int(np.argmin(np.median(distance_m[start:end], axis=0))) for start, end in zip(starts, ends, strict=True)]
     # Each frame goes with the nearest contact in time: the border is midway between two contacts.
     borders = (ends[:-1] + starts[1:]) / 2
     return np.array(feet)[np.searchsorted(borders, np.arange(len(plate.time_s)), side="right")]

@@ -148,9 +148,7 @@ def format_motion(
         The text.
     """
     is_rotational = {coordinate.name: coordinate.is_rotational for coordinate in coordinates}
-    factors = [
-        DEGREES_PER_RADIAN if in_degrees and is_rotational[name] else 1.0 for name in motion.coordinates
-    ]
+    factors = [DEGREES_PER_RADIAN if in_degrees and is_rotational[name] else 1.0 for name in motion.coordinates]
     return format_table(
         name,
         motion.coordinates,
@@ -195,10 +193,7 @@ def _coordinate_name(label: str, known: set[str]) -> str:
 
 def _check_absent(absent: Sequence[CoordinateOfFile], extras: list[str], file: str) -> None:
     near_misses = [
-        (extra, coordinate.name)
-        for coordinate in absent
-        for extra in extras
-        if _is_near_miss(extra, coordinate.name)
+        (extra, coordinate.name) for coordinate in absent for extra in extras if _is_near_miss(extra, coordinate.name)
     ]
     if near_misses:
         # The likeliest first: of several similar names, the most similar.
@@ -253,9 +248,7 @@ def _check_finite(values: np.ndarray, coordinates: Sequence[CoordinateOfFile], t
             )
 
 
-def _is_in_degrees(
-    values: np.ndarray, coordinates: Sequence[CoordinateOfFile], table: Table
-) -> tuple[bool, list[str]]:
+def _is_in_degrees(values: np.ndarray, coordinates: Sequence[CoordinateOfFile], table: Table) -> tuple[bool, list[str]]:
     """Whether rotations are in degrees: what the header says, unless the numbers plainly say otherwise."""
     file = table.source.name
     says = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}.get(

@@ -68,9 +68,7 @@ def read_model(path: Path) -> Skeleton:
             "Expected an .osim file saved by OpenSim."
         ) from None
     if model.getBodySet().getSize() == 0:
-        raise InputFileError(
-            f"{path}: holds no bodies. Expected an OpenSim model (.osim), not another OpenSim file."
-        )
+        raise InputFileError(f"{path}: holds no bodies. Expected an OpenSim model (.osim), not another OpenSim file.")
     return _Reader(opensim, model, path).skeleton()
 
 
@@ -96,16 +94,12 @@ class _Reader:
     def skeleton(self) -> Skeleton:
         gravity = self.model.getGravity().to_numpy()
         if gravity[1] > -1 or abs(gravity[0]) + abs(gravity[2]) > 1e-6:
-            raise InvalidModelError(
-                f"{self.path}: gravity is {gravity}; expected it along -y, OpenSim's vertical."
-            )
+            raise InvalidModelError(f"{self.path}: gravity is {gravity}; expected it along -y, OpenSim's vertical.")
         bodies = {body.name: body for body in (self._body(b) for b in _members(self.model.getBodySet()))}
         joints = self._in_order([self._joint(joint) for joint in _members(self.model.getJointSet())])
         missing = sorted(set(bodies) - {joint.child for joint in joints})
         if missing:
-            raise InvalidModelError(
-                f"{self.path}: no joint connects {', '.join(missing)} to the rest of the model."
-            )
+            raise InvalidModelError(f"{self.path}: no joint connects {', '.join(missing)} to the rest of the model.")
         skeleton = Skeleton(
             name=self.model.getName(),
             bodies=tuple(bodies[joint.child] for joint in joints),
@@ -156,9 +150,7 @@ class _Reader:
             transform = self.opensim.CustomJoint.safeDownCast(joint).getSpatialTransform()
             axes = [self._custom_axis(transform.getTransformAxis(i), joint.getName()) for i in range(6)]
             rotations, translations = axes[:3], axes[3:]
-            return tuple(a for a in rotations if a is not None), tuple(
-                a for a in translations if a is not None
-            )
+            return tuple(a for a in rotations if a is not None), tuple(a for a in translations if a is not None)
         if kind == "WeldJoint":
             return (), ()
         if kind == "PinJoint":
@@ -277,15 +269,11 @@ def essential_coordinates(skeleton: Skeleton) -> set[str]:
     """Coordinates that move a foot relative to the ground, the subtalar joint's aside when it follows an ankle's."""
     essential: set[str] = set()
     for foot in skeleton.feet:
-        path = [
-            joint for joint in skeleton.path_to_root(foot.hindfoot) if joint.rotations or joint.translations
-        ]
+        path = [joint for joint in skeleton.path_to_root(foot.hindfoot) if joint.rotations or joint.translations]
         if "subtalar" in path[0].name.lower():
             path = path[1:]
         for joint in path:
-            essential |= {
-                axis.coordinate for axis in (*joint.rotations, *joint.translations) if axis.coordinate
-            }
+            essential |= {axis.coordinate for axis in (*joint.rotations, *joint.translations) if axis.coordinate}
     drivers = {c.name: c.coupled_to for c in skeleton.coordinates if c.coupled_to is not None}
     return {drivers.get(name, name) for name in essential}
 

@@ -109,9 +109,7 @@ def read_study(folder: str | Path) -> tuple[StudyTrial, ...]:
                 f"{subject_folder} and {other} are both subject '{identity[1]}' of '{identity[0]}'. "
                 f"Give each person an id of their own in {SUBJECT_FILE}."
             )
-        trials += [
-            _study_trial(identity, person, path) for path in trial_folders if path.parent == subject_folder
-        ]
+        trials += [_study_trial(identity, person, path) for path in trial_folders if path.parent == subject_folder]
     return tuple(sorted(trials, key=lambda trial: (trial.dataset, trial.subject, trial.trial)))
 
 

@@ -123,16 +123,12 @@ def read_table(path: str | Path) -> Table:
     line_of_first = text.count("\n", 0, end.end()) + 2
     filled = [index for index, line in enumerate(lines) if line.strip()]
     if not filled:
-        raise InputFileError(
-            f"{path}: nothing follows 'endheader'. Expected a line of labels and rows of numbers."
-        )
+        raise InputFileError(f"{path}: nothing follows 'endheader'. Expected a line of labels and rows of numbers.")
     rows = [lines[index] for index in filled[1:]]
     row_lines = [line_of_first + index for index in filled[1:]]
     label_line = line_of_first + filled[0]
     if not rows:
-        raise InputFileError(
-            f"{path}: no rows of numbers after the labels in line {label_line}. Export it again."
-        )
+        raise InputFileError(f"{path}: no rows of numbers after the labels in line {label_line}. Export it again.")
 
     labels = _labels(lines[filled[0]], rows[0])
     time_column = _time_column(labels, path, label_line)

@@ -6,9 +6,7 @@ from scipy.interpolate import CubicSpline
 from scipy.linalg import solveh_banded
 from scipy.ndimage import uniform_filter1d
 
-SMOOTHING_ORDER = (
-    3  # the third derivative is penalised: halves the amplitude at the cut-off, falls as f⁻⁶ beyond
-)
+SMOOTHING_ORDER = 3  # the third derivative is penalised: halves the amplitude at the cut-off, falls as f⁻⁶ beyond
 EVEN_SAMPLING_TOLERANCE = 0.1  # of a sample: rounding of printed times, not a missed frame
 FREE_FALL_STRENGTH = 1e3  # how much more than its smoothness a flight's known acceleration weighs
 

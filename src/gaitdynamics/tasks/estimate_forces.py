@@ -53,12 +53,8 @@ def estimate_forces(trial: Trial, *, seed: int = 0) -> Prediction:
     belt_speed = trial.belt_speed_m_s
     if belt_speed is None:
         belt_speed = infer_belt_speed(path, heading, sampling_rate_hz=rate_hz)
-    contact = detect_contact(
-        path, com_m, heading=heading, belt_speed_m_s=belt_speed, sampling_rate_hz=rate_hz
-    )
-    body = newton_euler(
-        skeleton, values, com_m, sampling_rate_hz=rate_hz, heading=heading, is_flight=contact.is_flight
-    )
+    contact = detect_contact(path, com_m, heading=heading, belt_speed_m_s=belt_speed, sampling_rate_hz=rate_hz)
+    body = newton_euler(skeleton, values, com_m, sampling_rate_hz=rate_hz, heading=heading, is_flight=contact.is_flight)
     pulls = body.force_n[:, 1] <= 0.0
     body = replace(body, force_n=np.where(pulls[:, None], 0.0, body.force_n))
     balance_m = balance_point(body, floor_m=contact.floor_m, body_weight_n=body_weight_n)
@@ -79,9 +75,7 @@ def estimate_forces(trial: Trial, *, seed: int = 0) -> Prediction:
         sampling_rate_hz=rate_hz,
     )
     forces = _at_times(
-        GroundReaction(
-            time_s, force_n, under.cop_m, under.free_moment_nm, np.ones(force_n.shape[:2], dtype=bool)
-        ),
+        GroundReaction(time_s, force_n, under.cop_m, under.free_moment_nm, np.ones(force_n.shape[:2], dtype=bool)),
         trial.motion.time_s,
     )
     if contact.floor_m:

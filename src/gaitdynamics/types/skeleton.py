@@ -39,7 +39,8 @@ class Polynomial:
     @property
     def slope_and_offset(self) -> tuple[float, float]:
         """Of a linear polynomial."""
-        return (0.0, self.coefficients[0]) if len(self.coefficients) == 1 else self.coefficients[-2:]  # type: ignore[return-value]
+        offset = self.coefficients[-1]
+        return (self.coefficients[0] if len(self.coefficients) == 2 else 0.0), offset
 
 
 @dataclass(frozen=True)
@@ -247,17 +248,13 @@ class Skeleton:
         centres: list[torch.Tensor] = []
         for i, joint in enumerate(self.joints):
             parts = [
-                constants.turn_start[k]
-                + sines[k] * constants.turn_sine[k]
-                + versines[k] * constants.turn_versine[k]
+                constants.turn_start[k] + sines[k] * constants.turn_sine[k] + versines[k] * constants.turn_versine[k]
                 for k in constants.turns_of_joint[i]
             ]
             centre = displacements[i]
             if joint.parent != "ground":
                 parent = self.body_index[joint.parent]
-                parts.insert(
-                    0, heading_rotation(rotations[parent]) if joint.is_upright else rotations[parent]
-                )
+                parts.insert(0, heading_rotation(rotations[parent]) if joint.is_upright else rotations[parent])
                 centre = _product(rotations[parent], centre[:, None])[:, 0] + origins[parent]
             rotation = parts[0]
             for part in parts[1:]:
