@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import binary_closing
 
 from gaitdynamics.biomech.kinematics import FootPath
 from gaitdynamics.errors import InvalidMotionError
@@ -54,7 +53,7 @@ def smoothed_path(path: FootPath, *, sampling_rate_hz: float) -> FootPath:
 
 
 def infer_belt_speed(path: FootPath, heading: np.ndarray, *, sampling_rate_hz: float) -> float:
-    """Speed of the ground against the heading, m/s: that of the points of the feet while they rest on it; 0 overground."""
+    """Speed of the ground against the heading, m/s: that of the feet while they rest on it; 0 overground."""
     velocity = derivative(path.points_m, sampling_rate_hz=sampling_rate_hz) @ heading
     is_low = _height_over_rest(path) < STANDING_HEIGHT_M
     speed = -float(np.median(velocity[is_low]))
@@ -107,9 +106,10 @@ def _height_over_rest(path: FootPath) -> np.ndarray:
 
 
 def _stances(can_land: np.ndarray, can_stay: np.ndarray, sampling_rate_hz: float) -> np.ndarray:
-    width = max(1, round(MAX_DROPOUT_S * sampling_rate_hz))
-    padded = np.pad(can_stay, width, mode="edge")
-    closed = binary_closing(padded, np.ones(width + 1))[width:-width]
+    closed = can_stay.copy()
+    for start, end in intervals(~can_stay):
+        if start > 0 and end < len(can_stay) and end - start <= MAX_DROPOUT_S * sampling_rate_hz:
+            closed[start:end] = True
     is_down = np.zeros(len(can_stay), dtype=bool)
     for start, end in intervals(closed):
         landings = np.flatnonzero(can_land[start:end])
@@ -139,7 +139,7 @@ def _flights(is_down: np.ndarray, height_m: np.ndarray, sampling_rate_hz: float)
 
 
 def _without_gaps(is_down: np.ndarray, is_flight: np.ndarray) -> np.ndarray:
-    """Every frame that is no flight has a foot down: the last one stays, or at the start the first one is there already."""
+    """Every frame that is no flight has a foot down: the last one stays, or the first one is there already."""
     filled = is_down.copy()
     for start, end in intervals(~_any_foot(is_down) & ~is_flight):
         if start > 0 and not is_flight[start - 1]:

@@ -100,7 +100,11 @@ def heading_of(skeleton: Skeleton, pose: Pose) -> np.ndarray:
 
 def joint_rotation(skeleton: Skeleton, values: np.ndarray, joint: Joint) -> np.ndarray:
     """Canonical orientation of a joint's child in its parent, (T, 3, 3), from coordinates (T, C)."""
-    segments = segment_rotations(skeleton, posed(skeleton, values))
+    return rotation_in_parent(skeleton, segment_rotations(skeleton, posed(skeleton, values)), joint)
+
+
+def rotation_in_parent(skeleton: Skeleton, segments: np.ndarray, joint: Joint) -> np.ndarray:
+    """Orientation of a joint's child in its parent, (T, 3, 3), from canonical segment orientations (T, B, 3, 3)."""
     child = segments[:, skeleton.body_index[joint.child]]
     if joint.parent == "ground":
         return child
@@ -109,11 +113,16 @@ def joint_rotation(skeleton: Skeleton, values: np.ndarray, joint: Joint) -> np.n
 
 def joint_angles(skeleton: Skeleton, values: np.ndarray, leg: LegJoint) -> np.ndarray:
     """Flexion, adduction and internal rotation of a leg's joint, (T, 3), radians, positive alike on both sides."""
-    return flexion_adduction_rotation(joint_rotation(skeleton, values, leg.joint)) * _signs(leg)
+    return angles_of_rotation(joint_rotation(skeleton, values, leg.joint), leg)
+
+
+def angles_of_rotation(rotation: np.ndarray, leg: LegJoint) -> np.ndarray:
+    """Flexion, adduction and internal rotation (T, 3) from a leg joint's canonical rotation (T, 3, 3)."""
+    return flexion_adduction_rotation(rotation) * _signs(leg)
 
 
 def rotation_of_angles(angles: np.ndarray, leg: LegJoint) -> np.ndarray:
-    """The inverse of the last step of `joint_angles`: (T, 3) to the canonical rotation (T, 3, 3)."""
+    """The inverse of `angles_of_rotation`: (T, 3) to (T, 3, 3)."""
     return from_flexion_adduction_rotation(angles * _signs(leg))
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ from gaitdynamics.types.skeleton import (
 )
 
 X, Y, Z = np.eye(3)
+HALF_KINK = 1e-6  # in which a piecewise linear function changes its slope, radians or metres
 SAMPLED_SPLINE_KNOTS = 400  # for functions whose pieces OpenSim does not tell; 1e-7 of their range
 
 
@@ -54,35 +53,21 @@ def read_model(path: Path) -> Skeleton:
         raise InputFileError(f"{path}: no such model file. Expected an OpenSim model (.osim).")
     opensim = quiet_opensim()
     try:
-        with _silenced_stderr():
-            model = opensim.Model(str(path))
-            # Muscles, contact and probes do not move the bodies, and are most of the time that a model takes to build.
-            model.updForceSet().clearAndDestroy()
-            model.updProbeSet().clearAndDestroy()
-            model.updControllerSet().clearAndDestroy()
-            model.initSystem()
+        model = opensim.Model(str(path))
+        # Muscles, contact and probes do not move the bodies, and are most of the time that a model takes to build.
+        model.updForceSet().clearAndDestroy()
+        model.updProbeSet().clearAndDestroy()
+        model.updControllerSet().clearAndDestroy()
+        model.initSystem()
     except Exception as error:
-        reason = str(error).strip().splitlines()
+        complaint = " ".join(str(error).split()).rpartition("Error detected by Simbody method ")[2]
         raise InputFileError(
-            f"{path}: OpenSim cannot read this as a model ({reason[0] if reason else 'no reason given'}). "
-            "Expected an .osim file saved by OpenSim."
+            f"{path}: OpenSim cannot read this as a model. Expected an .osim file saved by OpenSim, whole. "
+            f"OpenSim says: {complaint[:200]}"
         ) from None
     if model.getBodySet().getSize() == 0:
         raise InputFileError(f"{path}: holds no bodies. Expected an OpenSim model (.osim), not another OpenSim file.")
     return _Reader(opensim, model, path).skeleton()
-
-
-@contextlib.contextmanager
-def _silenced_stderr() -> Iterator[None]:
-    """OpenSim's XML reader writes some complaints straight to the process's standard error."""
-    saved = os.dup(2)
-    with open(os.devnull, "w") as sink:
-        os.dup2(sink.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,11 +184,13 @@ class _Reader:
         if kind == "PolynomialFunction":
             coefficients = opensim.PolynomialFunction.safeDownCast(function).getCoefficients().to_numpy()
             return Polynomial(tuple(float(c) for c in coefficients))
-        if kind in ("SimmSpline", "NaturalCubicSpline", "PiecewiseLinearFunction", "GCVSpline"):
+        if kind in ("SimmSpline", "PiecewiseLinearFunction", "GCVSpline"):
             typed = getattr(opensim, kind).safeDownCast(function)
             count = typed.getNumberOfPoints() if hasattr(typed, "getNumberOfPoints") else typed.getSize()
             knots = np.array([typed.getX(i) for i in range(count)])
-            if kind != "SimmSpline":
+            if kind == "PiecewiseLinearFunction":
+                knots = np.sort(np.concatenate([knots - HALF_KINK, knots + HALF_KINK]))
+            elif kind != "SimmSpline":
                 knots = np.linspace(knots[0], knots[-1], SAMPLED_SPLINE_KNOTS)
             values, slopes = np.array([self._value_and_slope(function, knot) for knot in knots]).T
             return CubicSpline(tuple(knots.tolist()), tuple(values.tolist()), tuple(slopes.tolist()))
@@ -270,7 +257,7 @@ def essential_coordinates(skeleton: Skeleton) -> set[str]:
     essential: set[str] = set()
     for foot in skeleton.feet:
         path = [joint for joint in skeleton.path_to_root(foot.hindfoot) if joint.rotations or joint.translations]
-        if "subtalar" in path[0].name.lower():
+        if path and "subtalar" in path[0].name.lower():
             path = path[1:]
         for joint in path:
             essential |= {axis.coordinate for axis in (*joint.rotations, *joint.translations) if axis.coordinate}

@@ -1,0 +1,322 @@
+"""The command line. Only light imports here: `gaitdynamics --help` must answer at once."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gaitdynamics import __version__
+from gaitdynamics.errors import GaitDynamicsError, OutputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from gaitdynamics.apps.estimate_files import Person
+
+EXIT_SOME_FAILED = 1
+EXIT_BAD_INPUT = 2
+PHYSICS = "physics"
+DEMO_FOLDER = Path("demo_results")
+
+app = typer.Typer(
+    help="Ground reaction forces from OpenSim motions of walking and running.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results that exist already.")]
+
+
+def main() -> None:
+    """Run the command line; errors of the user's get one message and exit code 2, never a traceback."""
+    try:
+        app()
+    except GaitDynamicsError as error:
+        _fail(str(error))
+    except Exception as error:
+        if os.environ.get("GAITDYNAMICS_TRACEBACK"):
+            raise
+        _fail(
+            f"Unexpected {type(error).__name__}: {error}. This is a fault of gaitdynamics, not yours: please report it "
+            "with the command and, if you may, the files. GAITDYNAMICS_TRACEBACK=1 shows where it happened."
+        )
+
+
+@app.callback(invoke_without_command=True)
+def version(show: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False) -> None:
+    if show:
+        typer.echo(f"gaitdynamics {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def estimate(
+    motions: Annotated[list[Path], typer.Argument(metavar="MOTION...", help="Motions (.mot, .sto) of one person.")],
+    model: Annotated[Path, typer.Option(help="The person's scaled OpenSim model (.osim).")],
+    mass: Annotated[float | None, typer.Option(metavar="KG", help="Body mass; the model's if not given.")] = None,
+    height: Annotated[
+        float | None, typer.Option(metavar="M", help="Body height; estimated from the model if not given.")
+    ] = None,
+    belt_speed: Annotated[
+        str,
+        typer.Option(
+            metavar="MPS|auto|0", help="Treadmill speed; 0 overground; auto infers it from the standing foot."
+        ),
+    ] = "auto",
+    weights: Annotated[str, typer.Option(help="The estimator: 'physics' needs no training.")] = PHYSICS,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the results go.")] = Path(),
+    overwrite: Overwrite = False,
+    seed: Annotated[int, typer.Option(help="Of random numbers; physics draws none.")] = 0,
+) -> None:
+    """Estimate ground reaction forces and centres of pressure.
+
+    For each motion, writes <stem>_forces.mot, <stem>_external_loads.xml (for OpenSim's inverse dynamics) and
+    <stem>_summary.json.
+    """
+    belt_speed_m_s = _belt_speed(belt_speed)
+    _check_weights(weights)
+    _check_distinct(motions)
+    from gaitdynamics.apps.estimate_files import read_person
+
+    person = read_person(model, mass_kg=mass, height_m=height)
+    outcomes = _estimate_all(motions, person, out=out, belt_speed_m_s=belt_speed_m_s, overwrite=overwrite, seed=seed)
+    console = _console()
+    if len(motions) == 1:
+        (outcome,) = outcomes
+        if isinstance(outcome, Exception):
+            raise outcome
+        _print_warnings(outcome.summary)
+        for path in outcome.paths:
+            console.print(str(path), highlight=False, soft_wrap=True, markup=False)
+        return
+    console.print(_outcome_table(motions, outcomes))
+    if any(isinstance(outcome, Exception) for outcome in outcomes):
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the results go.")] = DEMO_FOLDER,
+    overwrite: Overwrite = False,
+) -> None:
+    """Estimate forces for the bundled synthetic walk, and say what came out."""
+    from importlib.resources import as_file, files
+
+    from gaitdynamics.apps.estimate_files import estimate_file, read_person
+
+    assets = files("gaitdynamics") / "assets"
+    with (
+        as_file(assets / "generic_body.osim") as model_path,
+        as_file(assets / "synthetic_walk.mot") as motion_path,
+        _console(stderr=True).status("Estimating forces for the synthetic walk"),
+    ):
+        person = read_person(model_path, mass_kg=None, height_m=None)
+        written = estimate_file(motion_path, person, out=out, belt_speed_m_s=None, overwrite=overwrite)
+    _print_warnings(written.summary)
+    console = _console()
+    console.print(_demo_table(written.summary))
+    forces, loads, summary = written.paths
+    for path, meaning in (
+        (forces, "forces, centres of pressure and free moments of both feet over time, for OpenSim or a spreadsheet"),
+        (loads, "the same as external loads, for OpenSim's inverse dynamics"),
+        (summary, "events, steps, peaks, impulses, asymmetry, warnings"),
+    ):
+        console.print(f"{path}\n    {meaning}", highlight=False, soft_wrap=True, markup=False)
+    console.print(
+        "Body and walk are synthetic: made from published averages, measured on nobody.\n"
+        "Your own: gaitdynamics estimate MOTION.mot --model MODEL.osim",
+        highlight=False,
+        markup=False,
+    )
+
+
+@app.command()
+def evaluate(
+    study: Annotated[Path, typer.Argument(help="A folder of people with models, motions and measured forces.")],
+    split: Annotated[str, typer.Option(help="Of the study; 'all' for every trial.")] = "validation",
+    weights: Annotated[str, typer.Option(help="The estimator to measure.")] = PHYSICS,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write the figures to this file.")
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Compare estimated with measured forces, person by person."""
+    _check_weights(weights)
+    import json
+
+    from gaitdynamics.io.files import check_writable, write_files
+    from gaitdynamics.io.study import read_study
+    from gaitdynamics.training.evaluate import evaluate_study
+
+    if json_path is not None:
+        check_writable([json_path], overwrite=overwrite)
+    trials = read_study(study)
+    with _progress() as progress:
+        chosen = progress.add_task("Evaluating", total=None)
+        result = evaluate_study(
+            trials,
+            split=split,
+            weights=weights,
+            report=lambda done, total: progress.update(chosen, completed=done, total=total),
+        )
+    console = _console()
+    for line in _evaluation_tables(result):
+        console.print(line)
+    if json_path is not None:
+        write_files({json_path: json.dumps(result, indent=2, allow_nan=False) + "\n"}, overwrite=overwrite)
+
+
+def _estimate_all(motions: list[Path], person: "Person", **options: Any) -> list[Any]:
+    """What came of each motion: `Written`, or the exception."""
+    from gaitdynamics.apps.estimate_files import estimate_file
+
+    outcomes: list[Any] = []
+    with _progress() as progress:
+        task = progress.add_task("Estimating", total=len(motions), visible=len(motions) > 1)
+        for motion in motions:
+            try:
+                outcomes.append(estimate_file(motion, person, **options))
+            except Exception as error:
+                if not isinstance(error, GaitDynamicsError) and len(motions) == 1:
+                    raise
+                outcomes.append(error)
+            progress.advance(task)
+    return outcomes
+
+
+def _belt_speed(text: str) -> float | None:
+    if text.strip().lower() == "auto":
+        return None
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = float("nan")
+    if not 0.0 <= speed <= 15.0:
+        raise typer.BadParameter(
+            f"'{text}' is no treadmill speed; expected metres per second (0 to 15), or auto.", param_hint="--belt-speed"
+        )
+    return speed
+
+
+def _check_weights(weights: str) -> None:
+    if weights != PHYSICS:
+        raise typer.BadParameter(f"no weights called '{weights}'; expected '{PHYSICS}'.", param_hint="--weights")
+
+
+def _check_distinct(motions: list[Path]) -> None:
+    seen: dict[str, Path] = {}
+    for motion in motions:
+        if motion.stem in seen:
+            raise OutputError(
+                f"{seen[motion.stem]} and {motion} would both write {motion.stem}_forces.mot. "
+                "Estimate them one at a time, each with its own --out."
+            )
+        seen[motion.stem] = motion
+
+
+def _outcome_table(motions: list[Path], outcomes: list[Any]) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("motion", "outcome", "steps/min", "m/s", "warnings")
+    for motion, outcome in zip(motions, outcomes, strict=True):
+        if isinstance(outcome, Exception):
+            table.add_row(str(motion), Text(f"failed: {outcome}", style="red"), "", "", "")
+        else:
+            gait = outcome.summary["gait"]
+            table.add_row(
+                str(motion),
+                str(outcome.paths[0]),
+                _number(gait["cadence_steps_per_min"], 0),
+                _number(gait["speed_m_s"], 2),
+                Text("\n".join(outcome.summary["warnings"])),
+            )
+    return table
+
+
+def _demo_table(summary: dict[str, Any]) -> "Table":
+    from rich.table import Table
+
+    gait, right, left = summary["gait"], summary["forces"]["right"], summary["forces"]["left"]
+    table = Table("", "right", "left", title="Synthetic walk")
+    for label, component, key in (
+        ("largest vertical force, body weights", "vertical", "max_bw"),
+        ("largest braking force, body weights", "anteroposterior", "min_bw"),
+        ("largest propulsive force, body weights", "anteroposterior", "max_bw"),
+        ("largest medial force, body weights", "mediolateral", "max_bw"),
+    ):
+        table.add_row(label, _number(right[component][key], 2), _number(left[component][key], 2))
+    for label, key, digits in (("step length, m", "step_length_m", 2), ("stance, share of stride", "stance_share", 2)):
+        table.add_row(label, *(_number(summary["steps"][side][key], digits) for side in ("right", "left")))
+    table.caption = (
+        f"{gait['speed_m_s']:.2f} m/s, {_number(gait['cadence_steps_per_min'], 0)} steps/min, "
+        f"{summary['subject']['mass_kg']:g} kg"
+    )
+    return table
+
+
+def _evaluation_tables(result: dict[str, Any]) -> "list[Any]":
+    from rich.table import Table
+
+    from gaitdynamics.training.evaluate import METRICS, PUBLISHED, PUBLISHED_NOTE
+
+    heads = ("vertical", "ant.–post.", "med.–lat.", "peak vertical", "CoP, mm")
+    table = Table(
+        "dataset",
+        "activity",
+        "people",
+        "trials",
+        *heads,
+        title=f"Mean absolute error, % of body weight ({result['weights']}, {result['split']})",
+        caption=PUBLISHED_NOTE,
+    )
+
+    def figures(values: dict[str, Any]) -> list[str]:
+        return [_number(values.get(metric), 1 if metric == "cop_mae_mm" else 2) for metric in METRICS]
+
+    for row in result["rows"]:
+        table.add_row(row["dataset"], row["activity"], str(row["num_subjects"]), str(row["num_trials"]), *figures(row))
+    table.add_section()
+    for activity, values in result["by_activity"].items():
+        table.add_row("mean of rows", activity, "", "", *figures(values))
+    table.add_row("mean of rows", "all", "", "", *figures(result["overall"]))
+    table.add_row("Tan et al. 2026", "", "", "", *figures(PUBLISHED))
+    lines: list[Any] = [table]
+    if result["excluded"]:
+        excluded = Table("trial", "reason", title="Left out")
+        for entry in result["excluded"]:
+            excluded.add_row(entry["trial"], entry["reason"])
+        lines.append(excluded)
+    return lines
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _print_warnings(summary: dict[str, Any]) -> None:
+    console = _console(stderr=True)
+    for warning in summary["warnings"]:
+        console.print(f"Warning: {warning}", style="yellow", highlight=False, soft_wrap=True, markup=False)
+
+
+def _console(*, stderr: bool = False) -> "Console":
+    from rich.console import Console
+
+    return Console(stderr=stderr)
+
+
+def _progress() -> Any:
+    from rich.progress import Progress
+
+    return Progress(console=_console(stderr=True), transient=True)
+
+
+def _fail(message: str) -> None:
+    _console(stderr=True).print(f"Error: {message}", style="red", highlight=False, soft_wrap=True, markup=False)
+    sys.exit(EXIT_BAD_INPUT)

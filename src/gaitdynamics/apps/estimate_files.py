@@ -1,0 +1,142 @@
+"""From a model file and a motion file to the files that a user gets."""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from gaitdynamics.biomech.anthropometry import estimated_height_m
+from gaitdynamics.biomech.summary import summarise
+from gaitdynamics.errors import InputFileError, InvalidSubjectError, OutputError
+from gaitdynamics.io.external_loads import format_external_loads
+from gaitdynamics.io.files import check_writable, write_files
+from gaitdynamics.io.forces import format_forces
+from gaitdynamics.io.motion import read_motion
+from gaitdynamics.io.osim import read_model
+from gaitdynamics.tasks.estimate_forces import estimate_forces
+from gaitdynamics.types.skeleton import Skeleton
+from gaitdynamics.types.subject import MASS_RANGE_KG, Subject
+from gaitdynamics.types.trial import Trial
+
+OUTPUT_SUFFIXES = ("_forces.mot", "_external_loads.xml", "_summary.json")
+
+
+@dataclass(frozen=True)
+class Person:
+    """A subject with the model, and where mass and height come from."""
+
+    subject: Subject
+    skeleton: Skeleton
+    model_path: Path
+    mass_source: str
+    height_source: str
+
+
+@dataclass(frozen=True)
+class Written:
+    """What came of one motion."""
+
+    paths: tuple[Path, ...]
+    summary: dict[str, Any]
+
+
+def read_person(model_path: Path, *, mass_kg: float | None, height_m: float | None) -> Person:
+    """The person that a model stands for; mass and height from the model where they are not given.
+
+    Raises:
+        GaitDynamicsError: the model can't be read, or mass or height is not a human's.
+    """
+    skeleton = read_model(model_path)
+    if mass_kg is None and not MASS_RANGE_KG[0] <= skeleton.mass_kg <= MASS_RANGE_KG[1]:
+        raise InvalidSubjectError(
+            f"{model_path}: the model's bodies weigh {skeleton.mass_kg:g} kg together; a person has "
+            f"{MASS_RANGE_KG[0]:g} to {MASS_RANGE_KG[1]:g} kg. Give the person's mass with --mass."
+        )
+    subject = Subject(
+        id=skeleton.name or model_path.stem,
+        mass_kg=skeleton.mass_kg if mass_kg is None else mass_kg,
+        height_m=estimated_height_m(skeleton) if height_m is None else height_m,
+    )
+    return Person(
+        subject,
+        skeleton.scaled_to(subject.mass_kg),
+        model_path,
+        mass_source="the model's bodies" if mass_kg is None else "given",
+        height_source="estimated from the length of thighs and shanks (error about 0.05 m)"
+        if height_m is None
+        else "given",
+    )
+
+
+def output_paths(motion_path: Path, out: Path) -> tuple[Path, ...]:
+    """The files that `estimate_file` writes."""
+    return tuple(out / f"{motion_path.stem}{suffix}" for suffix in OUTPUT_SUFFIXES)
+
+
+def estimate_file(
+    motion_path: Path,
+    person: Person,
+    *,
+    out: Path,
+    belt_speed_m_s: float | None,
+    overwrite: bool = False,
+    seed: int = 0,
+) -> Written:
+    """Estimate forces for one motion and write forces, external loads and summary, or nothing.
+
+    Args:
+        belt_speed_m_s: of the treadmill; 0 overground; None to infer it from the standing foot.
+
+    Raises:
+        GaitDynamicsError: the motion can't be read or used, or the results can't be written.
+    """
+    forces_path, loads_path, summary_path = paths = output_paths(motion_path, out)
+    inputs = {motion_path.resolve(), person.model_path.resolve()}
+    for path in paths:
+        if path.resolve() in inputs:
+            raise OutputError(f"{path}: the result would replace an input. Choose another folder with --out.")
+    check_writable(paths, overwrite=overwrite)
+    motion, warnings = read_motion(motion_path, person.skeleton.coordinates)
+    trial = Trial(motion_path.stem, person.subject, person.skeleton, motion, None, belt_speed_m_s, str(motion_path))
+    prediction = estimate_forces(trial, seed=seed)
+    prediction = replace(prediction, warnings=(*warnings, *prediction.warnings))
+    bodies = tuple(foot.hindfoot for foot in person.skeleton.feet)
+    summary: dict[str, Any] = {
+        "motion": motion_path.name,
+        "model": person.model_path.name,
+        "subject": {
+            "id": person.subject.id,
+            "mass_kg": round(person.subject.mass_kg, 3),
+            "mass_source": person.mass_source,
+            "height_m": round(person.subject.height_m, 3),
+            "height_source": person.height_source,
+        },
+        **summarise(trial, prediction),
+        "warnings": list(prediction.warnings),
+        "provenance": {
+            **prediction.provenance,
+            "belt_speed": "inferred from the standing foot" if belt_speed_m_s is None else "given",
+            "opensim": version("opensim"),
+            "torch": version("torch"),
+            "motion_sha256": _sha256(motion_path),
+            "model_sha256": _sha256(person.model_path),
+        },
+    }
+    write_files(
+        {
+            forces_path: format_forces(prediction.forces, name=forces_path.stem),
+            loads_path: format_external_loads(forces_path.name, bodies=(bodies[0], bodies[1])),
+            summary_path: json.dumps(summary, indent=2, allow_nan=False) + "\n",
+        },
+        overwrite=overwrite,
+    )
+    return Written(paths, summary)
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputFileError(f"{path}: cannot be read ({error.strerror}).") from None

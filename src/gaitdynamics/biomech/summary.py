@@ -1,0 +1,202 @@
+"""A trial in numbers: events, time and distance, peaks and impulses of the forces, joint angles, asymmetry."""
+
+from typing import Any
+
+import numpy as np
+
+from gaitdynamics.biomech.events import Stance, foot_strikes, stances, toe_offs
+from gaitdynamics.biomech.kinematics import (
+    FootPath,
+    angles_of_rotation,
+    foot_paths,
+    heading_of,
+    leg_joints,
+    posed,
+    rotation_in_parent,
+    segment_rotations,
+)
+from gaitdynamics.maths.rotations import heading_axes
+from gaitdynamics.maths.signals import derivative
+from gaitdynamics.types.ground_reaction import GroundReaction
+from gaitdynamics.types.prediction import Prediction
+from gaitdynamics.types.trial import Trial
+from gaitdynamics.units import DEGREES_PER_RADIAN, SIDE_NAMES
+
+ANGLE_NAMES = ("flexion", "adduction", "rotation")
+FLIGHT_SHARE = 0.02  # of the time; a gait with more flight than this is running
+
+
+def summarise(trial: Trial, prediction: Prediction) -> dict[str, Any]:
+    """Everything that a summary file holds about the gait and its forces; JSON values, None where there is no answer.
+
+    Distances are over the ground (the belt's motion is added), forward is the direction that the pelvis faces on the
+    median, and medio-lateral force is positive towards the midline (medial). Step time, length and width belong to the
+    foot that lands.
+    """
+    forces = prediction.forces
+    pose = posed(trial.skeleton, trial.motion.values)
+    heading = heading_of(trial.skeleton, pose)
+    path = foot_paths(trial.skeleton, pose, height_m=trial.subject.height_m)
+    all_stances = stances(forces)
+    num_frames = len(forces.time_s)
+    com = trial.skeleton.centre_of_mass(pose).numpy() @ heading
+    travelled = com + prediction.belt_speed_m_s * (forces.time_s - forces.time_s[0])
+    is_down = forces.force_n[:, :, 1] > 0
+    flight_share = float(np.mean(~is_down.any(axis=1)))
+    timing = [_timing(forces, path, heading, all_stances, foot, prediction.belt_speed_m_s) for foot in range(2)]
+    loads = [_loads(forces, heading, all_stances, foot, trial.subject.body_weight_n) for foot in range(2)]
+    return {
+        "gait": {
+            "activity": "run" if flight_share > FLIGHT_SHARE else "walk" if len(all_stances) > 2 else None,
+            "speed_m_s": _rounded(float(travelled[-1] - travelled[0]) / float(forces.time_s[-1] - forces.time_s[0])),
+            "belt_speed_m_s": _rounded(prediction.belt_speed_m_s),
+            "cadence_steps_per_min": _cadence(forces.time_s, all_stances),
+            "double_support_share": _rounded(float(np.mean(is_down.all(axis=1)))),
+            "flight_share": _rounded(flight_share),
+            "heading_deg": _rounded(float(np.arctan2(-heading[2], heading[0])) * DEGREES_PER_RADIAN),
+        },
+        "events_s": {
+            name: {
+                "foot_strike": _rounded(forces.time_s[foot_strikes(all_stances, foot)]),
+                "toe_off": _rounded(forces.time_s[toe_offs(all_stances, foot, num_frames=num_frames)]),
+            }
+            for foot, name in enumerate(SIDE_NAMES)
+        },
+        "steps": dict(zip(SIDE_NAMES, timing, strict=True)),
+        "forces": dict(zip(SIDE_NAMES, loads, strict=True)),
+        "asymmetry_pct": _asymmetry(timing, loads),
+        "joint_angles_deg": _angle_ranges(trial, segment_rotations(trial.skeleton, pose)),
+    }
+
+
+def _timing(
+    forces: GroundReaction,
+    path: FootPath,
+    heading: np.ndarray,
+    all_stances: tuple[Stance, ...],
+    foot: int,
+    belt_speed_m_s: float,
+) -> dict[str, Any]:
+    """Means over the steps and strides that end with this foot's strike."""
+    time = forces.time_s
+    own, other = foot_strikes(all_stances, foot), foot_strikes(all_stances, 1 - foot)
+    forward, _, right = heading_axes(heading)
+    heel = path.points_m[:, :, 0]
+    step_times, step_lengths, step_widths = [], [], []
+    for strike in own:
+        before = other[other < strike]
+        if len(before) == 0 or (own[own < strike] > before[-1]).any():
+            continue
+        between = heel[strike, foot] - heel[before[-1], 1 - foot]
+        duration = time[strike] - time[before[-1]]
+        step_times.append(duration)
+        step_lengths.append(between @ forward + belt_speed_m_s * duration)
+        step_widths.append(between @ right * (1 if foot == 0 else -1))
+    stride_times = np.diff(time[own])
+    stride_lengths = np.diff(heel[own, foot] @ forward) + belt_speed_m_s * stride_times
+    stance_times = [time[s.end] - time[s.start] for s in all_stances if s.foot == foot and s.is_whole]
+    stance_shares = [
+        (time[s.end] - time[s.start]) / (time[following[0]] - time[s.start])
+        for s in all_stances
+        if s.foot == foot and s.is_whole and len(following := own[own > s.start])
+    ]
+    return {
+        "num_steps": len(step_times),
+        "step_time_s": _mean(step_times),
+        "step_length_m": _mean(step_lengths),
+        "step_width_m": _mean(step_widths),
+        "stride_time_s": _mean(stride_times),
+        "stride_length_m": _mean(stride_lengths),
+        "stance_time_s": _mean(stance_times),
+        "stance_share": _mean(stance_shares),
+    }
+
+
+def _loads(
+    forces: GroundReaction, heading: np.ndarray, all_stances: tuple[Stance, ...], foot: int, body_weight_n: float
+) -> dict[str, Any]:
+    """Means over whole stances: the largest and smallest value of each component, and its impulse."""
+    whole = [s for s in all_stances if s.foot == foot and s.is_whole]
+    in_heading = forces.force_n[:, foot] @ heading_axes(heading).T
+    medial = -in_heading[:, 2] if foot == 0 else in_heading[:, 2]
+    components = {
+        "vertical": in_heading[:, 1],
+        "anteroposterior": in_heading[:, 0],
+        "mediolateral": medial,
+    }
+    result: dict[str, Any] = {"num_stances": len(whole)}
+    for name, force in components.items():
+        largest = _mean([force[s.start : s.end].max() for s in whole])
+        smallest = _mean([force[s.start : s.end].min() for s in whole])
+        impulse = _mean([np.trapezoid(force[s.start : s.end], forces.time_s[s.start : s.end]) for s in whole])
+        result[name] = {
+            "max_n": largest,
+            "max_bw": _share(largest, body_weight_n),
+            "min_n": smallest,
+            "min_bw": _share(smallest, body_weight_n),
+            "impulse_ns": impulse,
+            "impulse_bw_s": _share(impulse, body_weight_n),
+        }
+    rates = [
+        derivative(force_v[s.start : s.end], sampling_rate_hz=1.0).max() / step
+        for s in whole
+        for force_v, step in [(components["vertical"], float(np.median(np.diff(forces.time_s))))]
+        if s.end - s.start > 2
+    ]
+    result["vertical"]["max_loading_rate_bw_per_s"] = _share(_mean(rates), body_weight_n)
+    return result
+
+
+def _cadence(time_s: np.ndarray, all_stances: tuple[Stance, ...]) -> float | None:
+    strikes = np.sort(np.concatenate([foot_strikes(all_stances, foot) for foot in range(2)]))
+    if len(strikes) < 2:
+        return None
+    return _rounded(60.0 * (len(strikes) - 1) / float(time_s[strikes[-1]] - time_s[strikes[0]]))
+
+
+def _asymmetry(timing: list[dict[str, Any]], loads: list[dict[str, Any]]) -> dict[str, float | None]:
+    """Right minus left in % of their mean (Robinson, Herzog and Nigg 1987, J Manipulative Physiol Ther 10:172)."""
+    right, left = (
+        {
+            **{key: timing[foot][key] for key in ("step_time_s", "step_length_m", "stance_time_s")},
+            "vertical_max_n": loads[foot]["vertical"]["max_n"],
+            "vertical_impulse_ns": loads[foot]["vertical"]["impulse_ns"],
+            "propulsion_max_n": loads[foot]["anteroposterior"]["max_n"],
+            "braking_max_n": loads[foot]["anteroposterior"]["min_n"],
+        }
+        for foot in range(2)
+    )
+    return {key: _percent_difference(right[key], left[key]) for key in right}
+
+
+def _percent_difference(right: float | None, left: float | None) -> float | None:
+    if right is None or left is None or right + left == 0:
+        return None
+    return _rounded(200.0 * (right - left) / (right + left))
+
+
+def _angle_ranges(trial: Trial, segments: np.ndarray) -> dict[str, dict[str, dict[str, float | None]]]:
+    """Smallest and largest hip, knee and ankle angles, flexion, adduction and internal rotation positive."""
+    ranges: dict[str, dict[str, dict[str, float | None]]] = {}
+    for leg in leg_joints(trial.skeleton):
+        rotation = rotation_in_parent(trial.skeleton, segments, leg.joint)
+        angles = angles_of_rotation(rotation, leg) * DEGREES_PER_RADIAN
+        kinds = ANGLE_NAMES if leg.name == "hip" else ANGLE_NAMES[:1]
+        ranges[f"{leg.name}_{leg.side}"] = {
+            kind: {"min": _rounded(angles[:, k].min()), "max": _rounded(angles[:, k].max())}
+            for k, kind in enumerate(kinds)
+        }
+    return ranges
+
+
+def _mean(values: Any) -> float | None:
+    return _rounded(float(np.mean(values))) if len(values) else None
+
+
+def _share(value: float | None, whole: float) -> float | None:
+    return None if value is None else _rounded(value / whole)
+
+
+def _rounded(value: Any) -> Any:
+    """To a tenth of a thousandth: finer than any of these numbers is known."""
+    return np.round(value, 4).tolist() if isinstance(value, np.ndarray) else round(float(value), 4)

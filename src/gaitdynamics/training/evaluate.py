@@ -1,0 +1,201 @@
+"""How far estimated forces are from measured ones, person by person."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gaitdynamics.biomech.kinematics import forward_axis, posed
+from gaitdynamics.errors import GaitDynamicsError, InputFileError
+from gaitdynamics.io.study import Interval, StudyTrial
+from gaitdynamics.maths.rotations import heading_axes, median_heading
+from gaitdynamics.maths.signals import intervals
+from gaitdynamics.tasks.estimate_forces import estimate_forces
+from gaitdynamics.training.corpus import load_trial
+from gaitdynamics.types.ground_reaction import GroundReaction
+from gaitdynamics.types.trial import Trial
+from gaitdynamics.units import MILLIMETRES_PER_METRE
+
+METRICS = (
+    "vertical_mae_pct_bw",
+    "anteroposterior_mae_pct_bw",
+    "mediolateral_mae_pct_bw",
+    "vertical_peak_mae_pct_bw",
+    "cop_mae_mm",
+)
+# Tan et al. 2026, Nature Biomedical Engineering, doi 10.1038/s41551-025-01565-8: full kinematics.
+PUBLISHED = dict(zip(METRICS[:4], (3.14, 1.16, 0.70, 3.63), strict=True))
+PUBLISHED_NOTE = "Tan et al. 2026: the authors' published figures, for other datasets than these."
+ALL_SPLITS = "all"
+STANCE_FORCE_N = 20.0  # measured vertical force of a foot on the ground
+MIN_STANCE_S = 0.1
+PEAK_MARGIN_S = 0.03  # a largest force nearer than this to where the valid forces are cut is not known to be a peak
+LOADED_BW = 0.10  # vertical force above which the centre of pressure is compared
+
+
+@dataclass(frozen=True)
+class TrialErrors:
+    """One trial's metrics, in the order of METRICS; NaN where it has none."""
+
+    study_trial: StudyTrial
+    values: np.ndarray
+
+
+def evaluate_study(
+    study_trials: Sequence[StudyTrial],
+    *,
+    split: str,
+    weights: str,
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Any]:
+    """Measure an estimator on a split of a study.
+
+    Trials are averaged to people, people to rows (dataset and activity), rows to activities and to the overall figure.
+
+    Args:
+        split: as in the study's subjects; 'all' for every trial.
+        weights: name of the estimator, for the result.
+        report: told how many trials are done, of how many.
+
+    Returns:
+        JSON values: weights, split, rows, by_activity, overall, excluded.
+
+    Raises:
+        InputFileError: the study has no trial of that split.
+    """
+    chosen = [trial for trial in study_trials if split in (ALL_SPLITS, trial.split)]
+    if not chosen:
+        splits = sorted({str(trial.split) for trial in study_trials})
+        raise InputFileError(f"the study has no trials of split '{split}'. It has {', '.join(splits)}.")
+    errors, excluded = [], []
+    for done, study_trial in enumerate(chosen):
+        report(done, len(chosen))
+        try:
+            trial = load_trial(study_trial)
+            prediction = estimate_forces(trial)
+            errors.append(TrialErrors(study_trial, force_errors(trial, prediction.forces, study_trial.forces_valid_s)))
+        except GaitDynamicsError as error:
+            excluded.append({"trial": study_trial.name, "reason": str(error)})
+    report(len(chosen), len(chosen))
+    rows = _rows(errors)
+    by_activity = {
+        activity: _mean_of([row for row in rows if row["activity"] == activity])
+        for activity in sorted({row["activity"] for row in rows}, reverse=True)
+    }
+    return {
+        "weights": weights,
+        "split": split,
+        "rows": rows,
+        "by_activity": by_activity,
+        "overall": _mean_of(rows),
+        "excluded": excluded,
+    }
+
+
+def force_errors(trial: Trial, estimated: GroundReaction, valid_s: Sequence[Interval]) -> np.ndarray:
+    """Errors of one trial over its valid intervals, both feet, swing included, in the order of METRICS.
+
+    Compared at the measured forces' times. Forward is the direction that the pelvis faces on the median over the valid
+    frames.
+
+    Raises:
+        InputFileError: the trial has no measured force within its valid intervals.
+    """
+    measured = trial.forces
+    if measured is None:
+        raise InputFileError(f"{trial.name}: no measured forces to compare with.")
+    is_valid = _within(measured.time_s, valid_s) & measured.valid.all(axis=1)
+    is_valid &= (measured.time_s >= estimated.time_s[0]) & (measured.time_s <= estimated.time_s[-1])
+    if not is_valid.any():
+        raise InputFileError(f"{trial.name}: no valid measured force while the motion lasts.")
+    force = _interpolated(estimated.force_n, estimated.time_s, measured.time_s)
+    cop = _interpolated(estimated.cop_m, estimated.time_s, measured.time_s)
+    facing = forward_axis(trial.skeleton, posed(trial.skeleton, trial.motion.values))
+    in_valid = _within(trial.motion.time_s, valid_s)
+    axes = heading_axes(median_heading(facing[in_valid] if in_valid.any() else facing))
+
+    body_weight = trial.subject.body_weight_n
+    difference = np.abs((force - measured.force_n) @ axes.T)[is_valid].mean(axis=(0, 1))
+    peaks = _peak_errors(force, measured, is_valid)
+    is_loaded = is_valid[:, None] & (measured.force_n[:, :, 1] > LOADED_BW * body_weight)
+    distance = np.linalg.norm((cop - measured.cop_m)[..., [0, 2]], axis=-1)[is_loaded]
+    return np.array(
+        [
+            *(100 * difference[[1, 0, 2]] / body_weight),
+            100 * np.mean(peaks) / body_weight if peaks else np.nan,
+            MILLIMETRES_PER_METRE * distance.mean() if len(distance) else np.nan,
+        ]
+    )
+
+
+def _peak_errors(force_n: np.ndarray, measured: GroundReaction, is_valid: np.ndarray) -> list[float]:
+    """Absolute error of each stance's largest vertical force; stances whose peak the valid interval cuts are left out."""
+    errors = []
+    time = measured.time_s
+    for foot in range(2):
+        vertical = measured.force_n[:, foot, 1]
+        for start, end in intervals(is_valid & (vertical > STANCE_FORCE_N)):
+            if time[end - 1] - time[start] < MIN_STANCE_S:
+                continue
+            peak_s = time[start + int(np.argmax(vertical[start:end]))]
+            is_cut_before = start == 0 or vertical[start - 1] > STANCE_FORCE_N
+            is_cut_after = end == len(time) or vertical[end] > STANCE_FORCE_N
+            if (is_cut_before and peak_s - time[start] < PEAK_MARGIN_S) or (
+                is_cut_after and time[end - 1] - peak_s < PEAK_MARGIN_S
+            ):
+                continue
+            errors.append(abs(float(force_n[start:end, foot, 1].max() - vertical[start:end].max())))
+    return errors
+
+
+def _rows(errors: Sequence[TrialErrors]) -> list[dict[str, Any]]:
+    grouped: dict[tuple[str, str], dict[str, list[np.ndarray]]] = defaultdict(lambda: defaultdict(list))
+    for error in errors:
+        study_trial = error.study_trial
+        grouped[study_trial.dataset, study_trial.activity][study_trial.subject].append(error.values)
+    rows = []
+    for (dataset, activity), people in sorted(grouped.items(), key=lambda item: (item[0][1] != "walk", item[0])):
+        means = _nanmean([_nanmean(values) for values in people.values()])
+        rows.append(
+            {
+                "dataset": dataset,
+                "activity": activity,
+                "num_subjects": len(people),
+                "num_trials": sum(len(values) for values in people.values()),
+                **{metric: _figure(value) for metric, value in zip(METRICS, means, strict=True)},
+            }
+        )
+    return rows
+
+
+def _mean_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    means = {}
+    for metric in METRICS:
+        values = [row[metric] for row in rows if row[metric] is not None]
+        means[metric] = _figure(np.mean(values)) if values else None
+    return means
+
+
+def _nanmean(values: Sequence[np.ndarray]) -> np.ndarray:
+    stacked = np.stack(values)
+    count = np.isfinite(stacked).sum(axis=0)
+    return np.where(count > 0, np.nansum(stacked, axis=0) / np.maximum(count, 1), np.nan)
+
+
+def _figure(value: Any) -> float | None:
+    return round(float(value), 4) if np.isfinite(value) else None
+
+
+def _within(time_s: np.ndarray, spans: Sequence[Interval]) -> np.ndarray:
+    inside = np.zeros(len(time_s), dtype=bool)
+    for start, end in spans:
+        inside |= (time_s >= start) & (time_s < end)
+    return inside
+
+
+def _interpolated(values: np.ndarray, time_s: np.ndarray, new_time_s: np.ndarray) -> np.ndarray:
+    flat = values.reshape(len(values), -1)
+    columns = [np.interp(new_time_s, time_s, flat[:, k]) for k in range(flat.shape[1])]
+    return np.stack(columns, axis=1).reshape(len(new_time_s), *values.shape[1:])
