@@ -32,9 +32,11 @@ def resample(values: np.ndarray, time_s: np.ndarray, new_time_s: np.ndarray) -> 
         return values
     from scipy.interpolate import CubicSpline  # a quarter of a second to import, and most motions need no resampling
 
-    half_width = round(step / float(np.median(np.diff(time_s))) / 2)
-    if half_width >= 1:
-        padded = np.concatenate([values[:1]] * half_width + [values] + [values[-1:]] * half_width)
+    ratio = step / float(np.median(np.diff(time_s)))
+    if ratio > 1.5:
+        half_width = round(ratio / 2)
+        before, after = 2 * values[:1] - values[half_width:0:-1], 2 * values[-1:] - values[-2 : -2 - half_width : -1]
+        padded = np.concatenate([before, values, after])  # turned about the ends, so that a line stays one
         sums = np.concatenate([np.zeros_like(values[:1]), np.cumsum(padded, axis=0)])
         width = 2 * half_width + 1
         values = (sums[width:] - sums[:-width]) / width
