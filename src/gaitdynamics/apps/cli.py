@@ -261,20 +261,22 @@ def _demo_table(summary: dict[str, Any]) -> "Table":
 
 
 def _evaluation_tables(result: dict[str, Any]) -> "list[Any]":
+    from rich.box import SIMPLE
     from rich.table import Table
 
     from gaitdynamics.training.evaluate import METRICS, PUBLISHED, PUBLISHED_NOTE
 
-    heads = ("vertical", "ant.–post.", "med.–lat.", "peak vertical", "CoP, mm")
     table = Table(
-        "dataset",
-        "activity",
-        "people",
-        "trials",
-        *heads,
         title=f"Mean absolute error, % of body weight ({result['weights']}, {result['split']})",
         caption=PUBLISHED_NOTE,
+        box=SIMPLE,
+        padding=0,
+        collapse_padding=True,
     )
+    table.add_column("dataset", no_wrap=True)
+    table.add_column("activity", no_wrap=True)
+    for head in ("people", "trials", "V", "AP", "ML", "peak V", "CoP, mm"):
+        table.add_column(head, justify="right")
 
     def figures(values: dict[str, Any]) -> list[str]:
         return [_number(values.get(metric), 1 if metric == "cop_mae_mm" else 2) for metric in METRICS]

@@ -99,6 +99,7 @@ def estimate_file(
             raise OutputError(f"{path}: the result would replace an input. Choose another folder with --out.")
     check_writable(paths, overwrite=overwrite)
     motion, warnings = read_motion(motion_path, person.skeleton.coordinates)
+    motion = replace(motion, values=person.skeleton.with_coupled_values(motion.values))
     trial = Trial(motion_path.stem, person.subject, person.skeleton, motion, None, belt_speed_m_s, str(motion_path))
     prediction = estimate_forces(trial, seed=seed)
     prediction = replace(prediction, warnings=(*warnings, *prediction.warnings))

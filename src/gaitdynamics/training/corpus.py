@@ -38,7 +38,11 @@ def load_trial(study_trial: StudyTrial) -> Trial:
     )
     motion, _ = read_motion(study_trial.motion_path, skeleton.coordinates)
     is_measured = np.array([name not in study_trial.unmeasured_coordinates for name in motion.coordinates])
-    motion = replace(motion, observed=motion.observed & is_measured)
+    motion = replace(
+        motion,
+        values=skeleton.with_coupled_values(motion.values),
+        observed=motion.observed & is_measured,
+    )
     return Trial(
         name=study_trial.name,
         subject=subject,

@@ -27,7 +27,10 @@ METRICS = (
 )
 # Tan et al. 2026, Nature Biomedical Engineering, doi 10.1038/s41551-025-01565-8: full kinematics.
 PUBLISHED = dict(zip(METRICS[:4], (3.14, 1.16, 0.70, 3.63), strict=True))
-PUBLISHED_NOTE = "Tan et al. 2026: the authors' published figures, for other datasets than these."
+PUBLISHED_NOTE = (
+    "V vertical, AP anterior-posterior, ML medio-lateral force, of each foot, swing included. "
+    "Tan et al. 2026: the authors' published figures, for other datasets than these."
+)
 ALL_SPLITS = "all"
 STANCE_FORCE_N = 20.0  # measured vertical force of a foot on the ground
 MIN_STANCE_S = 0.1
@@ -131,7 +134,7 @@ def force_errors(trial: Trial, estimated: GroundReaction, valid_s: Sequence[Inte
 
 
 def _peak_errors(force_n: np.ndarray, measured: GroundReaction, is_valid: np.ndarray) -> list[float]:
-    """Absolute error of each stance's largest vertical force; stances whose peak the valid interval cuts are left out."""
+    """Absolute error of each stance's largest vertical force, where the valid interval does not cut the peak."""
     errors = []
     time = measured.time_s
     for foot in range(2):

@@ -229,6 +229,14 @@ class Skeleton:
         )
         return dataclasses.replace(self, bodies=bodies)
 
+    def with_coupled_values(self, values: np.ndarray) -> np.ndarray:
+        """Coordinates (T, C) in which coupled ones have the value that their driver gives them.
+
+        Files hold all sorts of things there: radians among degrees, or what a solver's tolerance left.
+        """
+        columns = torch.from_numpy(values).unbind(-1)
+        return torch.stack(self._coupled(list(columns)), dim=-1).numpy()
+
     def path_to_root(self, body: str) -> tuple[Joint, ...]:
         """The joints from a body up to the ground."""
         by_child = {joint.child: joint for joint in self.joints}
@@ -312,11 +320,7 @@ class Skeleton:
 
     def _joint_motion(self, values: torch.Tensor, constants: _Constants) -> tuple[torch.Tensor, torch.Tensor]:
         """Angle of every rotation axis (A, N) and every joint centre in its parent's body (J, 3, N), from (C, N)."""
-        index = {name: i for i, name in enumerate(self.coordinate_names)}
-        rows = list(values.unbind(0))
-        for coordinate in self.coordinates:
-            if coordinate.coupled_to is not None and coordinate.coupling is not None:
-                rows[index[coordinate.name]] = coordinate.coupling(rows[index[coordinate.coupled_to]])
+        rows = self._coupled(list(values.unbind(0)))
         driven = torch.stack([*rows, torch.zeros_like(rows[0])])  # the last drives constant axes
         amounts = driven[constants.axis_coordinate] * constants.axis_slope + constants.axis_offset
         if constants.curved_axes:
@@ -327,6 +331,13 @@ class Skeleton:
         num_rotations = len(constants.turn_start)
         shift = constants.translation_directions @ amounts[num_rotations:]
         return amounts[:num_rotations], constants.parent_translation + shift.reshape(len(self.joints), 3, -1)
+
+    def _coupled(self, values: list[torch.Tensor]) -> list[torch.Tensor]:
+        index = {name: i for i, name in enumerate(self.coordinate_names)}
+        for coordinate in self.coordinates:
+            if coordinate.coupled_to is not None and coordinate.coupling is not None:
+                values[index[coordinate.name]] = coordinate.coupling(values[index[coordinate.coupled_to]])
+        return values
 
     @cached_property
     def _constants_cache(self) -> dict[tuple[torch.dtype, torch.device], _Constants]:
