@@ -166,7 +166,7 @@ def test_coordinates_of_measured_motions_are_found_back_from_a_joints_rotation(s
     folder = shared / "samples" / sample
     skeleton = read_model(folder / "model.osim")
     values = read_motion(folder / "ik.mot", skeleton.coordinates)[0].values
-    assert_found_back(skeleton, values[:: max(1, len(values) // 40)], tolerance=1e-6)
+    assert_found_back(skeleton, values[:: max(1, len(values) // 15)], tolerance=1e-6)
 
 
 def assert_found_back(skeleton: Skeleton, values: np.ndarray, *, tolerance: float) -> None:
@@ -189,7 +189,9 @@ def test_angles_and_rotations_of_a_leg_are_inverse(positive_knees: Skeleton, wal
     for leg in leg_joints(positive_knees):
         angles = np.random.default_rng(0).uniform(-1.2, 1.2, (20, 3))
         rotation = rotation_of_angles(angles, leg)
-        np.testing.assert_allclose(rotation @ rotation.swapaxes(-1, -2), np.broadcast_to(np.eye(3), (20, 3, 3)), atol=1e-12)
+        np.testing.assert_allclose(
+            rotation @ rotation.swapaxes(-1, -2), np.broadcast_to(np.eye(3), (20, 3, 3)), atol=1e-12
+        )
         own = joint_rotation(positive_knees, walk, leg.joint)
         again = rotation_of_angles(joint_angles(positive_knees, walk, leg), leg)
         np.testing.assert_allclose(again, own, atol=1e-9)
@@ -222,9 +224,7 @@ def test_the_heading_is_where_the_walk_goes(positive_knees: Skeleton, walk: np.n
     turned = walk.copy()
     turned[:, [positive_knees.coordinate_names.index(f"pelvis_{n}") for n in ("tilt", "list")]] = 0.0
     turned[:, positive_knees.coordinate_names.index("pelvis_rotation")] = np.pi / 2
-    np.testing.assert_allclose(
-        heading_of(positive_knees, posed(positive_knees, turned)), [0.0, 0.0, -1.0], atol=1e-9
-    )
+    np.testing.assert_allclose(heading_of(positive_knees, posed(positive_knees, turned)), [0.0, 0.0, -1.0], atol=1e-9)
 
 
 def test_a_foot_is_as_long_as_the_model_has_it_or_as_a_foot_of_that_body(positive_knees: Skeleton) -> None:

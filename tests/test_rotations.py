@@ -22,9 +22,7 @@ def random_angles(*shape: int) -> np.ndarray:
 
 def test_angles_of_a_rotation_made_from_angles_are_those_angles() -> None:
     angles = random_angles(4, 25)
-    np.testing.assert_allclose(
-        flexion_adduction_rotation(from_flexion_adduction_rotation(angles)), angles, atol=1e-9
-    )
+    np.testing.assert_allclose(flexion_adduction_rotation(from_flexion_adduction_rotation(angles)), angles, atol=1e-9)
 
 
 def test_a_rotation_made_from_its_angles_is_that_rotation() -> None:
@@ -85,5 +83,7 @@ def test_heading_axes_are_a_right_handed_frame_with_forward_first() -> None:
     axes = heading_axes(heading)
     np.testing.assert_allclose(axes @ axes.swapaxes(-1, -2), np.broadcast_to(np.eye(3), (7, 3, 3)), atol=1e-14)
     np.testing.assert_allclose(np.linalg.det(axes), 1.0)
-    np.testing.assert_allclose((axes @ heading[..., None])[..., 0], np.broadcast_to([1.0, 0.0, 0.0], (7, 3)), atol=1e-14)
+    np.testing.assert_allclose(
+        (axes @ heading[..., None])[..., 0], np.broadcast_to([1.0, 0.0, 0.0], (7, 3)), atol=1e-14
+    )
     np.testing.assert_allclose(heading_axes(np.array([1.0, 0.0, 0.0])), np.eye(3))

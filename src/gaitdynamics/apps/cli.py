@@ -1,5 +1,6 @@
 """The command line. Only light imports here: `gaitdynamics --help` must answer at once."""
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -34,6 +35,9 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results th
 
 def main() -> None:
     """Run the command line; errors of the user's get one message and exit code 2, never a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a letter of a file's name is no failure
     try:
         app()
     except GaitDynamicsError as error:
@@ -41,10 +45,7 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("GAITDYNAMICS_TRACEBACK"):
             raise
-        _fail(
-            f"Unexpected {type(error).__name__}: {error}. This is a fault of gaitdynamics, not yours: please report it "
-            "with the command and, if you may, the files. GAITDYNAMICS_TRACEBACK=1 shows where it happened."
-        )
+        _fail(_message(error))
 
 
 @app.callback(invoke_without_command=True)
@@ -71,7 +72,7 @@ def estimate(
     weights: Annotated[str, typer.Option(help="The estimator: 'physics' needs no training.")] = PHYSICS,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the results go.")] = Path(),
     overwrite: Overwrite = False,
-    seed: Annotated[int, typer.Option(help="Of random numbers; physics draws none.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of random numbers; physics draws none.")] = 0,
 ) -> None:
     """Estimate ground reaction forces and centres of pressure.
 
@@ -137,7 +138,9 @@ def demo(
 
 @app.command()
 def evaluate(
-    study: Annotated[Path, typer.Argument(help="A folder of people with models, motions and measured forces.")],
+    study: Annotated[
+        Path, typer.Argument(metavar="STUDY", help="A folder of people with models, motions and measured forces.")
+    ],
     split: Annotated[str, typer.Option(help="Of the study; 'all' for every trial.")] = "validation",
     weights: Annotated[str, typer.Option(help="The estimator to measure.")] = PHYSICS,
     json_path: Annotated[
@@ -211,6 +214,8 @@ def _check_weights(weights: str) -> None:
 def _check_distinct(motions: list[Path]) -> None:
     seen: dict[str, Path] = {}
     for motion in motions:
+        if motion in seen.values():
+            raise OutputError(f"{motion}: given twice. Name each motion once.")
         if motion.stem in seen:
             raise OutputError(
                 f"{seen[motion.stem]} and {motion} would both write {motion.stem}_forces.mot. "
@@ -226,12 +231,12 @@ def _outcome_table(motions: list[Path], outcomes: list[Any]) -> "Table":
     table = Table("motion", "outcome", "steps/min", "m/s", "warnings")
     for motion, outcome in zip(motions, outcomes, strict=True):
         if isinstance(outcome, Exception):
-            table.add_row(str(motion), Text(f"failed: {outcome}", style="red"), "", "", "")
+            table.add_row(Text(str(motion)), Text(f"failed: {_message(outcome)}", style="red"), "", "", "")
         else:
             gait = outcome.summary["gait"]
             table.add_row(
-                str(motion),
-                str(outcome.paths[0]),
+                Text(str(motion)),
+                Text(str(outcome.paths[0])),
                 _number(gait["cadence_steps_per_min"], 0),
                 _number(gait["speed_m_s"], 2),
                 Text("\n".join(outcome.summary["warnings"])),
@@ -263,6 +268,7 @@ def _demo_table(summary: dict[str, Any]) -> "Table":
 def _evaluation_tables(result: dict[str, Any]) -> "list[Any]":
     from rich.box import SIMPLE
     from rich.table import Table
+    from rich.text import Text
 
     from gaitdynamics.training.evaluate import METRICS, PUBLISHED, PUBLISHED_NOTE
 
@@ -282,19 +288,30 @@ def _evaluation_tables(result: dict[str, Any]) -> "list[Any]":
         return [_number(values.get(metric), 1 if metric == "cop_mae_mm" else 2) for metric in METRICS]
 
     for row in result["rows"]:
-        table.add_row(row["dataset"], row["activity"], str(row["num_subjects"]), str(row["num_trials"]), *figures(row))
+        table.add_row(
+            Text(row["dataset"]), Text(row["activity"]), str(row["num_subjects"]), str(row["num_trials"]), *figures(row)
+        )
     table.add_section()
     for activity, values in result["by_activity"].items():
-        table.add_row("mean of rows", activity, "", "", *figures(values))
+        table.add_row("mean of rows", Text(activity), "", "", *figures(values))
     table.add_row("mean of rows", "all", "", "", *figures(result["overall"]))
     table.add_row("Tan et al. 2026", "", "", "", *figures(PUBLISHED))
     lines: list[Any] = [table]
     if result["excluded"]:
         excluded = Table("trial", "reason", title="Left out")
         for entry in result["excluded"]:
-            excluded.add_row(entry["trial"], entry["reason"])
+            excluded.add_row(Text(entry["trial"]), Text(entry["reason"]))
         lines.append(excluded)
     return lines
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, GaitDynamicsError):
+        return str(error)
+    return (
+        f"Unexpected {type(error).__name__}: {error}. This is a fault of gaitdynamics, not yours: please report it "
+        "with the command and, if you may, the files. GAITDYNAMICS_TRACEBACK=1 shows where it happened."
+    )
 
 
 def _number(value: float | None, digits: int) -> str:

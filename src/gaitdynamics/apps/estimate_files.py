@@ -7,19 +7,23 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gaitdynamics.biomech.anthropometry import estimated_height_m
 from gaitdynamics.biomech.summary import summarise
-from gaitdynamics.errors import InputFileError, InvalidSubjectError, OutputError
+from gaitdynamics.errors import InputFileError, InvalidModelError, InvalidMotionError, InvalidSubjectError, OutputError
 from gaitdynamics.io.external_loads import format_external_loads
 from gaitdynamics.io.files import check_writable, write_files
 from gaitdynamics.io.forces import format_forces
 from gaitdynamics.io.motion import read_motion
 from gaitdynamics.io.osim import read_model
 from gaitdynamics.tasks.estimate_forces import estimate_forces
+from gaitdynamics.types.ground_reaction import GroundReaction
 from gaitdynamics.types.skeleton import Skeleton
 from gaitdynamics.types.subject import MASS_RANGE_KG, Subject
 from gaitdynamics.types.trial import Trial
 
+IMPLAUSIBLE_FORCE_BW = 8.0  # a sprinter's step stays below 5
 OUTPUT_SUFFIXES = ("_forces.mot", "_external_loads.xml", "_summary.json")
 
 
@@ -49,6 +53,10 @@ def read_person(model_path: Path, *, mass_kg: float | None, height_m: float | No
         GaitDynamicsError: the model can't be read, or mass or height is not a human's.
     """
     skeleton = read_model(model_path)
+    try:
+        model_height_m = estimated_height_m(skeleton)
+    except InvalidModelError as error:
+        raise InvalidModelError(f"{model_path}: {error}") from None
     if mass_kg is None and not MASS_RANGE_KG[0] <= skeleton.mass_kg <= MASS_RANGE_KG[1]:
         raise InvalidSubjectError(
             f"{model_path}: the model's bodies weigh {skeleton.mass_kg:g} kg together; a person has "
@@ -57,7 +65,7 @@ def read_person(model_path: Path, *, mass_kg: float | None, height_m: float | No
     subject = Subject(
         id=skeleton.name or model_path.stem,
         mass_kg=skeleton.mass_kg if mass_kg is None else mass_kg,
-        height_m=estimated_height_m(skeleton) if height_m is None else height_m,
+        height_m=model_height_m if height_m is None else height_m,
     )
     return Person(
         subject,
@@ -101,8 +109,11 @@ def estimate_file(
     motion, warnings = read_motion(motion_path, person.skeleton.coordinates)
     motion = replace(motion, values=person.skeleton.with_coupled_values(motion.values))
     trial = Trial(motion_path.stem, person.subject, person.skeleton, motion, None, belt_speed_m_s, str(motion_path))
-    prediction = estimate_forces(trial, seed=seed)
-    prediction = replace(prediction, warnings=(*warnings, *prediction.warnings))
+    try:
+        prediction = estimate_forces(trial, seed=seed)
+    except InvalidMotionError as error:
+        raise InvalidMotionError(f"{motion_path}: {error}") from None
+    warnings += (*prediction.warnings, *_implausible(prediction.forces, person.subject.body_weight_n))
     bodies = tuple(foot.hindfoot for foot in person.skeleton.feet)
     summary: dict[str, Any] = {
         "motion": motion_path.name,
@@ -115,7 +126,7 @@ def estimate_file(
             "height_source": person.height_source,
         },
         **summarise(trial, prediction),
-        "warnings": list(prediction.warnings),
+        "warnings": list(warnings),
         "provenance": {
             **prediction.provenance,
             "belt_speed": "inferred from the standing foot" if belt_speed_m_s is None else "given",
@@ -134,6 +145,17 @@ def estimate_file(
         overwrite=overwrite,
     )
     return Written(paths, summary)
+
+
+def _implausible(forces: GroundReaction, body_weight_n: float) -> tuple[str, ...]:
+    vertical_bw = forces.force_n[:, :, 1].sum(axis=1) / body_weight_n
+    peak = int(np.argmax(vertical_bw))
+    if vertical_bw[peak] < IMPLAUSIBLE_FORCE_BW:
+        return ()
+    return (
+        f"The vertical force reaches {vertical_bw[peak]:.3g} body weights at {forces.time_s[peak]:.10g} s, which no "
+        "step does: the motion probably jumps there. Look for a swapped marker or a wrong unit.",
+    )
 
 
 def _sha256(path: Path) -> str:

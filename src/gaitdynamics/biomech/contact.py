@@ -18,6 +18,7 @@ TOE_JOINT_HEIGHT_M = 0.06  # the toes are still on it when the toe joint has ris
 STRIKE_SPEED = 0.5  # of gait speed: a foot has landed when it is slower than this over the ground
 LEAVE_SPEED_M_S = 1.1  # a foot has left when it is faster than this and the next
 LEAVE_SPEED = 0.08  # of gait speed
+GAIT_SPEED_CUTOFF_HZ = 0.5  # gait speed changes over strides, not within them
 MIN_GAIT_SPEED_M_S = 0.6  # for the thresholds, when a person stands or strolls
 MIN_STANCE_S = 0.06
 MAX_DROPOUT_S = 0.04
@@ -83,8 +84,9 @@ def detect_contact(
     Raises:
         InvalidMotionError: no foot ever rests.
     """
-    speed = np.abs(np.median(derivative(com_m, sampling_rate_hz=sampling_rate_hz) @ heading) + belt_speed_m_s)
-    speed = max(float(speed), MIN_GAIT_SPEED_M_S)
+    com_velocity = derivative(com_m, sampling_rate_hz=sampling_rate_hz) + belt_speed_m_s * heading
+    steady = smooth(com_velocity[:, [0, 2]], cutoff_hz=GAIT_SPEED_CUTOFF_HZ, sampling_rate_hz=sampling_rate_hz)
+    speed = np.maximum(np.linalg.norm(steady, axis=-1), MIN_GAIT_SPEED_M_S)[:, None, None]
     velocity = derivative(path.points_m, sampling_rate_hz=sampling_rate_hz) + belt_speed_m_s * heading
     over_ground = np.linalg.norm(velocity, axis=-1)
     is_low = _height_over_rest(path) < np.array([HEEL_HEIGHT_M, TOE_JOINT_HEIGHT_M])

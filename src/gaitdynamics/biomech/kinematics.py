@@ -17,6 +17,7 @@ from gaitdynamics.maths.rotations import (
     median_heading,
     rotation_vector,
 )
+from gaitdynamics.maths.signals import smooth
 from gaitdynamics.types.skeleton import Joint, Pose, Skeleton
 from gaitdynamics.units import SIDES
 
@@ -26,6 +27,8 @@ LEG_JOINTS = ("hip", "knee", "ankle")
 _FLEXION_SIGN = {"hip": 1.0, "knee": -1.0, "ankle": 1.0}
 _TOE_LENGTH = 0.36  # of heel to toe joint: the foot is 1.36 times that (Hawes and Sovak 1994, Ergonomics 37:1213)
 _FOOT_LENGTH_OF_HEIGHT = 0.152  # Drillis and Contini 1966, from Winter 2009, Fig. 4.1
+TURN_RAD = np.pi / 4  # a person who faces further apart than this turns
+TURN_CUTOFF_HZ = 0.5  # below stride frequency
 _HEEL_TO_TOE_JOINT = 1 / (1 + _TOE_LENGTH)
 
 
@@ -96,6 +99,20 @@ def forward_axis(skeleton: Skeleton, pose: Pose) -> np.ndarray:
 def heading_of(skeleton: Skeleton, pose: Pose) -> np.ndarray:
     """The horizontal direction that the pelvis faces on the median, (3,)."""
     return median_heading(forward_axis(skeleton, pose))
+
+
+def local_heading(skeleton: Skeleton, pose: Pose, *, sampling_rate_hz: float) -> np.ndarray:
+    """The horizontal direction that a person goes in at every frame, (T, 3).
+
+    Constant unless the person turns: then the direction that the pelvis faces, without its swing from step to step.
+    """
+    facing = forward_axis(skeleton, pose)
+    angle = smooth(
+        np.unwrap(np.arctan2(-facing[:, 2], facing[:, 0])), cutoff_hz=TURN_CUTOFF_HZ, sampling_rate_hz=sampling_rate_hz
+    )
+    if np.ptp(angle) < TURN_RAD:
+        return np.broadcast_to(median_heading(facing), facing.shape)
+    return np.stack([np.cos(angle), np.zeros_like(angle), -np.sin(angle)], axis=-1)
 
 
 def joint_rotation(skeleton: Skeleton, values: np.ndarray, joint: Joint) -> np.ndarray:

@@ -68,30 +68,50 @@ def share_forces(
 
     Args:
         total_n: (T, 3), ground frame.
-        heading: unit vector, (3,).
+        heading: unit vector, (3,), or at every frame, (T, 3).
         right_share: of the right foot by the moment balance, (T,).
 
     Returns:
         (T, 2, 3); exactly zero for a foot that is not down.
     """
-    axes = heading_axes(heading)
-    total = total_n @ axes.T
+    axes = np.broadcast_to(heading_axes(heading), (len(total_n), 3, 3))
+    total = np.einsum("tij,tj->ti", axes, total_n)
     shared = np.where(contact.is_down[:, :, None], total[:, None, :], 0.0)
-    for double in double_supports(contact, sampling_rate_hz=sampling_rate_hz):
+    doubles = double_supports(contact, sampling_rate_hz=sampling_rate_hz)
+    usual = _usual_force_at_strike(total, doubles)
+    for double in doubles:
         span = slice(double.start, double.end)
         if double.trailing is None:
             right = right_share[span, None]
             shared[span] = np.stack([total[span] * right, total[span] * (1 - right)], axis=1)
             continue
         u = double.progress
-        leaving = total[span] * _vertical_share(u)[:, None]
-        if double.start > 0:
-            at_strike = total[double.start - 1]
-            leaving[:, 0] = at_strike[0] * _forward_fade(u)
-            leaving[:, 2] = at_strike[2] * np.exp(-((2 * u) ** 3))
+        at_strike = total[double.start - 1] if double.start > 0 else usual * _outward(double.trailing)
+        leaving = np.stack(
+            [
+                at_strike[0] * _forward_fade(u),
+                total[span, 1] * _vertical_share(u),
+                at_strike[2] * np.exp(-((2 * u) ** 3)),
+            ],
+            axis=1,
+        )
         shared[span, double.trailing] = leaving
         shared[span, 1 - double.trailing] = total[span] - leaving
-    return shared @ axes
+    return np.einsum("tfi,tij->tfj", shared, axes)
+
+
+def _usual_force_at_strike(total_n: np.ndarray, doubles: tuple[DoubleSupport, ...]) -> np.ndarray:
+    """Median force on the trailing foot when the other one lands, (3,), sideways outward; zero if none was seen.
+
+    For the double support that a recording starts in.
+    """
+    seen = [total_n[d.start - 1] * _outward(d.trailing) for d in doubles if d.start > 0 and d.trailing is not None]
+    return np.median(seen, axis=0) if seen else np.zeros(3)
+
+
+def _outward(foot: int) -> np.ndarray:
+    """Turns a force in heading axes into one that is positive away from the body's midline, and back."""
+    return np.array([1.0, 1.0, 1.0 if foot == 0 else -1.0])
 
 
 def _vertical_share(progress: np.ndarray) -> np.ndarray:

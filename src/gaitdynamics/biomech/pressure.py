@@ -7,7 +7,8 @@ import numpy as np
 from gaitdynamics.biomech.contact import Contact
 from gaitdynamics.biomech.dynamics import WholeBody
 from gaitdynamics.biomech.kinematics import FootPath
-from gaitdynamics.maths.signals import intervals
+from gaitdynamics.maths.rotations import heading_axes
+from gaitdynamics.maths.signals import intervals, smooth
 
 # How the centre of pressure advances from heel (0) to toe joint (1) over a stance, and how far it strays from that:
 # medians over the stances of the development data's training people (docs/method.md).
@@ -24,6 +25,7 @@ SOLE = np.array([[-0.05, 1.36], [-0.26, 0.26]])  # of heel to toe joint: along a
 LOADED_BW = 0.3  # total force above which the moment balance gives a point
 TYPICAL_STANCE_S = {"walk": 0.70, "run": 0.25}
 LONGEST_STANCE_S = 1.5  # longer is standing
+STANDING_SHARE_CUTOFF_HZ = 1.0
 FREE_MOMENT_TRUST = 0.1  # of what the moment balance leaves over: mostly noise of the centres of pressure
 MAX_FREE_MOMENT_M = 0.02  # of body weight times metre
 
@@ -47,12 +49,17 @@ def balance_point(body: WholeBody, *, floor_m: float, body_weight_n: float) -> n
     return np.stack([x, np.full(len(x), floor_m), z], axis=1)
 
 
-def right_share(balance_m: np.ndarray, path: FootPath) -> np.ndarray:
-    """Share of the right foot if each pressed at its middle, from where the total force passes between them, (T,)."""
+def right_share(balance_m: np.ndarray, path: FootPath, *, sampling_rate_hz: float) -> np.ndarray:
+    """Share of the right foot if each pressed at its middle, from where the total force passes between them, (T,).
+
+    Smoothed: this is for a person who stands, and the balance point is noisy.
+    """
     middle = path.points_m.mean(axis=2)
     across = (middle[:, 0] - middle[:, 1])[:, [0, 2]]
     reach = ((balance_m - middle[:, 1])[:, [0, 2]] * across).sum(axis=1) / np.maximum((across**2).sum(axis=1), 1e-6)
-    return np.clip(np.nan_to_num(reach, nan=0.5), 0.0, 1.0)
+    between = np.clip(np.nan_to_num(reach, nan=0.5), 0.0, 1.0)
+    steady = smooth(between, cutoff_hz=STANDING_SHARE_CUTOFF_HZ, sampling_rate_hz=sampling_rate_hz)
+    return np.clip(steady, 0.0, 1.0)
 
 
 def pressure(
@@ -74,6 +81,7 @@ def pressure(
 
     Args:
         force_n: of each foot, (T, 2, 3).
+        heading: unit vector, (3,), or at every frame, (T, 3).
     """
     gait = "run" if contact.is_flight.any() else "walk"
     feet = _foot_axes(path)
@@ -88,9 +96,9 @@ def pressure(
     miss = (balance - expected)[:, [0, 2]]
     is_known = np.isfinite(miss).all(axis=1) & contact.is_down.any(axis=1)
     if is_known.any():
-        forward, right = heading[[0, 2]], np.array([-heading[2], heading[0]])
-        offset = np.median(np.stack([miss[is_known] @ forward, miss[is_known] @ right], axis=1), axis=0)
-        miss = np.where(is_known[:, None], miss - offset[0] * forward - offset[1] * right, 0.0)
+        axes = np.broadcast_to(heading_axes(heading), (len(miss), 3, 3))[:, ::2, ::2]  # forward and right
+        offset = np.median(np.einsum("tij,tj->ti", axes, miss)[is_known], axis=0)
+        miss = np.where(is_known[:, None], miss - offset @ axes, 0.0)
         miss_on_foot = np.einsum("tfkj,tj->tfk", feet, miss)
         gain = _gain(share, ADVANCE_SD_M**2, BALANCE_SD_M[gait] ** 2)
         point = point + gain * miss_on_foot

@@ -6,11 +6,11 @@ import numpy as np
 
 from gaitdynamics.biomech.events import Stance, foot_strikes, stances, toe_offs
 from gaitdynamics.biomech.kinematics import (
-    FootPath,
     angles_of_rotation,
     foot_paths,
     heading_of,
     leg_joints,
+    local_heading,
     posed,
     rotation_in_parent,
     segment_rotations,
@@ -29,26 +29,30 @@ FLIGHT_SHARE = 0.02  # of the time; a gait with more flight than this is running
 def summarise(trial: Trial, prediction: Prediction) -> dict[str, Any]:
     """Everything that a summary file holds about the gait and its forces; JSON values, None where there is no answer.
 
-    Distances are over the ground (the belt's motion is added), forward is the direction that the pelvis faces on the
-    median, and medio-lateral force is positive towards the midline (medial). Step time, length and width belong to the
-    foot that lands.
+    Distances are over the ground (the belt's motion is added). Forward is the direction that the person goes in at that
+    time. Medio-lateral force is positive towards the midline (medial). Step time, length and width belong to the foot
+    that lands.
     """
     forces = prediction.forces
     pose = posed(trial.skeleton, trial.motion.values)
     heading = heading_of(trial.skeleton, pose)
+    rate_hz = trial.motion.sampling_rate_hz
+    going = local_heading(trial.skeleton, pose, sampling_rate_hz=rate_hz)
     path = foot_paths(trial.skeleton, pose, height_m=trial.subject.height_m)
     all_stances = stances(forces)
     num_frames = len(forces.time_s)
-    com = trial.skeleton.centre_of_mass(pose).numpy() @ heading
-    travelled = com + prediction.belt_speed_m_s * (forces.time_s - forces.time_s[0])
+    carried = prediction.belt_speed_m_s * forces.time_s[:, None] * heading  # how far the belt has taken the ground back
+    com_over_ground = trial.skeleton.centre_of_mass(pose).numpy() + carried
+    speed = (derivative(com_over_ground, sampling_rate_hz=rate_hz) * going).sum(axis=1).mean()
+    heels_over_ground = path.points_m[:, :, 0] + carried[:, None]
     is_down = forces.force_n[:, :, 1] > 0
     flight_share = float(np.mean(~is_down.any(axis=1)))
-    timing = [_timing(forces, path, heading, all_stances, foot, prediction.belt_speed_m_s) for foot in range(2)]
-    loads = [_loads(forces, heading, all_stances, foot, trial.subject.body_weight_n) for foot in range(2)]
+    timing = [_timing(forces.time_s, heels_over_ground, going, all_stances, foot) for foot in range(2)]
+    loads = [_loads(forces, going, all_stances, foot, trial.subject.body_weight_n) for foot in range(2)]
     return {
         "gait": {
             "activity": "run" if flight_share > FLIGHT_SHARE else "walk" if len(all_stances) > 2 else None,
-            "speed_m_s": _rounded(float(travelled[-1] - travelled[0]) / float(forces.time_s[-1] - forces.time_s[0])),
+            "speed_m_s": _rounded(speed),
             "belt_speed_m_s": _rounded(prediction.belt_speed_m_s),
             "cadence_steps_per_min": _cadence(forces.time_s, all_stances),
             "double_support_share": _rounded(float(np.mean(is_down.all(axis=1)))),
@@ -70,33 +74,25 @@ def summarise(trial: Trial, prediction: Prediction) -> dict[str, Any]:
 
 
 def _timing(
-    forces: GroundReaction,
-    path: FootPath,
-    heading: np.ndarray,
-    all_stances: tuple[Stance, ...],
-    foot: int,
-    belt_speed_m_s: float,
+    time_s: np.ndarray, heels_m: np.ndarray, going: np.ndarray, all_stances: tuple[Stance, ...], foot: int
 ) -> dict[str, Any]:
     """Means over the steps and strides that end with this foot's strike."""
-    time = forces.time_s
     own, other = foot_strikes(all_stances, foot), foot_strikes(all_stances, 1 - foot)
-    forward, _, right = heading_axes(heading)
-    heel = path.points_m[:, :, 0]
     step_times, step_lengths, step_widths = [], [], []
     for strike in own:
         before = other[other < strike]
         if len(before) == 0 or (own[own < strike] > before[-1]).any():
             continue
-        between = heel[strike, foot] - heel[before[-1], 1 - foot]
-        duration = time[strike] - time[before[-1]]
-        step_times.append(duration)
-        step_lengths.append(between @ forward + belt_speed_m_s * duration)
+        forward, _, right = heading_axes(going[strike])
+        between = heels_m[strike, foot] - heels_m[before[-1], 1 - foot]
+        step_times.append(time_s[strike] - time_s[before[-1]])
+        step_lengths.append(between @ forward)
         step_widths.append(between @ right * (1 if foot == 0 else -1))
-    stride_times = np.diff(time[own])
-    stride_lengths = np.diff(heel[own, foot] @ forward) + belt_speed_m_s * stride_times
-    stance_times = [time[s.end] - time[s.start] for s in all_stances if s.foot == foot and s.is_whole]
+    stride_times = np.diff(time_s[own])
+    stride_lengths = np.linalg.norm(np.diff(heels_m[own, foot][:, [0, 2]], axis=0), axis=1)
+    stance_times = [time_s[s.end] - time_s[s.start] for s in all_stances if s.foot == foot and s.is_whole]
     stance_shares = [
-        (time[s.end] - time[s.start]) / (time[following[0]] - time[s.start])
+        (time_s[s.end] - time_s[s.start]) / (time_s[following[0]] - time_s[s.start])
         for s in all_stances
         if s.foot == foot and s.is_whole and len(following := own[own > s.start])
     ]
@@ -113,11 +109,11 @@ def _timing(
 
 
 def _loads(
-    forces: GroundReaction, heading: np.ndarray, all_stances: tuple[Stance, ...], foot: int, body_weight_n: float
+    forces: GroundReaction, going: np.ndarray, all_stances: tuple[Stance, ...], foot: int, body_weight_n: float
 ) -> dict[str, Any]:
     """Means over whole stances: the largest and smallest value of each component, and its impulse."""
     whole = [s for s in all_stances if s.foot == foot and s.is_whole]
-    in_heading = forces.force_n[:, foot] @ heading_axes(heading).T
+    in_heading = np.einsum("tij,tj->ti", heading_axes(going), forces.force_n[:, foot])
     medial = -in_heading[:, 2] if foot == 0 else in_heading[:, 2]
     components = {
         "vertical": in_heading[:, 1],
@@ -137,13 +133,6 @@ def _loads(
             "impulse_ns": impulse,
             "impulse_bw_s": _share(impulse, body_weight_n),
         }
-    rates = [
-        derivative(force_v[s.start : s.end], sampling_rate_hz=1.0).max() / step
-        for s in whole
-        for force_v, step in [(components["vertical"], float(np.median(np.diff(forces.time_s))))]
-        if s.end - s.start > 2
-    ]
-    result["vertical"]["max_loading_rate_bw_per_s"] = _share(_mean(rates), body_weight_n)
     return result
 
 

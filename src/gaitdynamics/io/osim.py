@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gaitdynamics.errors import InputFileError, InvalidModelError
+from gaitdynamics.io.table import read_text
 from gaitdynamics.types.skeleton import (
     Axis,
     Body,
@@ -50,7 +51,8 @@ def read_model(path: Path) -> Skeleton:
     """
     path = Path(path)
     if not path.is_file():
-        raise InputFileError(f"{path}: no such model file. Expected an OpenSim model (.osim).")
+        what = "this is a folder" if path.is_dir() else "no such model file"
+        raise InputFileError(f"{path}: {what}. Expected an OpenSim model (.osim).")
     opensim = quiet_opensim()
     try:
         model = opensim.Model(str(path))
@@ -60,31 +62,29 @@ def read_model(path: Path) -> Skeleton:
         model.updControllerSet().clearAndDestroy()
         model.initSystem()
     except Exception as error:
-        complaint = " ".join(str(error).split()).rpartition("Error detected by Simbody method ")[2]
-        raise InputFileError(
-            f"{path}: OpenSim cannot read this as a model. Expected an .osim file saved by OpenSim, whole. "
-            f"OpenSim says: {complaint[:200]}"
-        ) from None
+        raise InputFileError(f"{path}: {_why_no_model(path, str(error))}") from None
     if model.getBodySet().getSize() == 0:
         raise InputFileError(f"{path}: holds no bodies. Expected an OpenSim model (.osim), not another OpenSim file.")
-    return _Reader(opensim, model, path).skeleton()
+    try:
+        return _Reader(opensim, model).skeleton()
+    except InvalidModelError as error:
+        raise InvalidModelError(f"{path}: {error}") from None
 
 
 @dataclasses.dataclass(frozen=True)
 class _Reader:
     opensim: Any
     model: Any
-    path: Path
 
     def skeleton(self) -> Skeleton:
         gravity = self.model.getGravity().to_numpy()
         if gravity[1] > -1 or abs(gravity[0]) + abs(gravity[2]) > 1e-6:
-            raise InvalidModelError(f"{self.path}: gravity is {gravity}; expected it along -y, OpenSim's vertical.")
+            raise InvalidModelError(f"gravity is {gravity}; expected it along -y, OpenSim's vertical.")
         bodies = {body.name: body for body in (self._body(b) for b in _members(self.model.getBodySet()))}
         joints = self._in_order([self._joint(joint) for joint in _members(self.model.getJointSet())])
         missing = sorted(set(bodies) - {joint.child for joint in joints})
         if missing:
-            raise InvalidModelError(f"{self.path}: no joint connects {', '.join(missing)} to the rest of the model.")
+            raise InvalidModelError(f"no joint connects {', '.join(missing)} to the rest of the model.")
         skeleton = Skeleton(
             name=self.model.getName(),
             bodies=tuple(bodies[joint.child] for joint in joints),
@@ -151,16 +151,14 @@ class _Reader:
         if kind == "FreeJoint":
             return along(X, Y, Z), along(X, Y, Z)
         raise InvalidModelError(
-            f"{self.path}: joint '{joint.getName()}' is a {kind}, which is not supported. "
-            "Replace it by a CustomJoint in the model."
+            f"joint '{joint.getName()}' is a {kind}, which is not supported. Replace it by a CustomJoint in the model."
         )
 
     def _custom_axis(self, axis: Any, joint: str) -> Axis | None:
         names = axis.getCoordinateNamesInArray()
         if names.size() > 1:
             raise InvalidModelError(
-                f"{self.path}: joint '{joint}' has an axis that depends on {names.size()} coordinates; "
-                "expected one at most."
+                f"joint '{joint}' has an axis that depends on {names.size()} coordinates; expected one at most."
             )
         function = self._function(axis.getFunction(), f"joint '{joint}'")
         coordinate = names.get(0) if names.size() == 1 else None
@@ -195,7 +193,7 @@ class _Reader:
             values, slopes = np.array([self._value_and_slope(function, knot) for knot in knots]).T
             return CubicSpline(tuple(knots.tolist()), tuple(values.tolist()), tuple(slopes.tolist()))
         raise InvalidModelError(
-            f"{self.path}: {where} uses a {kind}, which is not supported. "
+            f"{where} uses a {kind}, which is not supported. "
             "Expected a constant, linear, polynomial or spline function of one coordinate."
         )
 
@@ -229,7 +227,7 @@ class _Reader:
             dependent = coupler.getDependentCoordinateName()
             if names.size() != 1:
                 raise InvalidModelError(
-                    f"{self.path}: coordinate '{dependent}' depends on {names.size()} coordinates; expected one."
+                    f"coordinate '{dependent}' depends on {names.size()} coordinates; expected one."
                 )
             function = self._function(coupler.getFunction(), f"the coupling of '{dependent}'")
             scale = self.opensim.PropertyHelper.getValueDouble(coupler.getPropertyByName("scale_factor"))
@@ -243,13 +241,28 @@ class _Reader:
             ready = [joint for joint in waiting if joint.parent in placed]
             if not ready or len({joint.child for joint in joints}) != len(joints):
                 raise InvalidModelError(
-                    f"{self.path}: the joints do not form a tree from the ground ({waiting[0].name}). "
+                    f"the joints do not form a tree from the ground ({waiting[0].name}). "
                     "Expected one joint to each body."
                 )
             ordered += ready
             placed |= {joint.child for joint in ready}
             waiting = [joint for joint in waiting if joint.child not in placed]
         return tuple(ordered)
+
+
+def _why_no_model(path: Path, complaint: str) -> str:
+    text = read_text(path)
+    if "endheader" in text.lower():
+        return "a motion or another table, not a model. Expected an .osim file: are model and motion swapped?"
+    if not text.lstrip().startswith("<"):
+        return "no OpenSim model, which is XML and begins with '<?xml'. Expected an .osim file saved by OpenSim."
+    if "<OpenSimDocument" in text and "<Model" not in text:
+        return "an OpenSim file, but it holds no model. Expected an .osim file."
+    told = " ".join(complaint.split()).rpartition("Error detected by Simbody method ")[2]
+    return (
+        "OpenSim cannot read this as a model. Expected an .osim file saved by OpenSim, whole. "
+        f"OpenSim says: {told[:200]}"
+    )
 
 
 def essential_coordinates(skeleton: Skeleton) -> set[str]:

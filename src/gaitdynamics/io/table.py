@@ -106,11 +106,16 @@ def read_table(path: str | Path) -> Table:
     path = Path(path)
     text = read_text(path)
     end = _END_OF_HEADER.search(text)
+    if end is None and text.lstrip().startswith("<"):
+        raise InputFileError(
+            f"{path}: an XML document, such as a model, not a table. Expected an OpenSim motion (.mot, .sto). "
+            "Check that no files are swapped."
+        )
     if end is None:
         raise InputFileError(
             f"{path}: no line 'endheader' in {text.count(chr(10)) + 1} lines, so this is no OpenSim file, "
             "or its header is cut off. Expected: header, 'endheader', a line of labels, rows of numbers. "
-            "Export it again."
+            "Export it again, as .mot or .sto."
         )
     header = _header(text[: end.start()])
     if header.get("datatype", "double").lower() != "double":

@@ -8,7 +8,7 @@ from gaitdynamics import __version__
 from gaitdynamics.biomech.anthropometry import with_trunk
 from gaitdynamics.biomech.contact import detect_contact, infer_belt_speed, smoothed_path
 from gaitdynamics.biomech.dynamics import newton_euler
-from gaitdynamics.biomech.kinematics import foot_paths, heading_of, posed
+from gaitdynamics.biomech.kinematics import foot_paths, heading_of, local_heading, posed
 from gaitdynamics.biomech.load_sharing import share_forces
 from gaitdynamics.biomech.pressure import balance_point, pressure, right_share
 from gaitdynamics.maths.signals import even_times, resample
@@ -48,6 +48,7 @@ def estimate_forces(trial: Trial, *, seed: int = 0) -> Prediction:
     pose = posed(skeleton, values)
     com_m = skeleton.centre_of_mass(pose).numpy()
     heading = heading_of(skeleton, pose)
+    going = local_heading(skeleton, pose, sampling_rate_hz=rate_hz)
     path = smoothed_path(foot_paths(skeleton, pose, height_m=height_m), sampling_rate_hz=rate_hz)
 
     belt_speed = trial.belt_speed_m_s
@@ -61,8 +62,8 @@ def estimate_forces(trial: Trial, *, seed: int = 0) -> Prediction:
     force_n = share_forces(
         body.force_n,
         contact,
-        heading=heading,
-        right_share=right_share(balance_m, path),
+        heading=going,
+        right_share=right_share(balance_m, path, sampling_rate_hz=rate_hz),
         sampling_rate_hz=rate_hz,
     )
     under = pressure(
@@ -70,7 +71,7 @@ def estimate_forces(trial: Trial, *, seed: int = 0) -> Prediction:
         body,
         path,
         contact,
-        heading=heading,
+        heading=going,
         body_weight_n=body_weight_n,
         sampling_rate_hz=rate_hz,
     )

@@ -70,8 +70,11 @@ def evaluate_study(
     """
     chosen = [trial for trial in study_trials if split in (ALL_SPLITS, trial.split)]
     if not chosen:
-        splits = sorted({str(trial.split) for trial in study_trials})
-        raise InputFileError(f"the study has no trials of split '{split}'. It has {', '.join(splits)}.")
+        splits = sorted({trial.split for trial in study_trials if trial.split is not None})
+        raise InputFileError(
+            f"the study has no trials of split '{split}'. It has {', '.join(splits) or 'no splits'}; "
+            f"'{ALL_SPLITS}' takes every trial."
+        )
     errors, excluded = [], []
     for done, study_trial in enumerate(chosen):
         report(done, len(chosen))
