@@ -3,7 +3,7 @@
 import argparse
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -69,40 +69,35 @@ def main() -> None:
     thinned = [trial for trial in everyone if trial.dataset == THINNED_DATASET][::THINNED_BY]
     chosen = [trial for trial in everyone if trial.dataset != THINNED_DATASET or trial in thinned]
 
-    cutoffs: dict[tuple[str, float], PerTrial] = defaultdict(list)
-    trunks: dict[str, PerTrial] = defaultdict(list)
-    timing: dict[str, PerTrial] = defaultdict(list)
-    pressures: dict[str, PerTrial] = defaultdict(list)
-    shares: dict[str, PerTrial] = defaultdict(list)
+    steps: dict[str, Callable[[Case], Iterator[tuple[Any, np.ndarray]]]] = {
+        "cutoffs": cutoff_errors,
+        "trunk": trunk_errors,
+        "timing": timing_errors,
+        "shares": double_support_shares,
+        "pressure": pressure_errors,
+    }
+    found: dict[str, dict[Any, PerTrial]] = {name: defaultdict(list) for name in steps}
     for source in chosen:
         case = prepared(source)
-        for key, errors in cutoff_errors(case):
-            cutoffs[key].append((source, errors))
-        for key, errors in trunk_errors(case):
-            trunks[key].append((source, errors))
-        for key, errors in timing_errors(case):
-            timing[key].append((source, errors))
-        for key, errors in pressure_errors(case):
-            pressures[key].append((source, errors))
-        if source.activity == "walk":
-            for key, values in double_support_shares(case):
-                shares[key].append((source, values))
+        for name, step in steps.items():
+            for key, values in step(case):
+                found[name][key].append((source, values))
     num_people = len({(trial.dataset, trial.subject) for trial in chosen})
     text = f"""# Choices of the physics estimator and what they rest on
 
 {len(chosen)} trials of {num_people} people of the {SPLIT} split: all, but of {THINNED_DATASET} every {THINNED_BY}th
-trial ({len(thinned)}). Unless it says otherwise, a figure is the mean over rows (dataset and activity) of the mean over
-people of the mean over trials. Forces are compared over the valid intervals.
+trial ({len(thinned)} of them). Unless it says otherwise, a figure is the mean over datasets of the mean over people of
+the mean over trials. Forces are compared over the valid intervals.
 
-{cutoff_section(cutoffs)}
+{cutoff_section(found["cutoffs"])}
 
-{trunk_section(trunks)}
+{trunk_section(found["trunk"])}
 
-{timing_section(timing)}
+{timing_section(found["timing"])}
 
-{share_section(shares)}
+{share_section(found["shares"])}
 
-{pressure_section(pressures)}
+{pressure_section(found["pressure"])}
 
 {height_section(everyone)}
 """
@@ -307,6 +302,8 @@ def double_support_shares(case: Case) -> Iterator[tuple[str, np.ndarray]]:
 
     Vertical force as a share of the total; forward force in units of its value at the other foot's strike.
     """
+    if case.source.activity != "walk":
+        return
     time_s, is_down, is_valid = measured_contact(case)
     assert case.trial.forces is not None
     forward, vertical = np.moveaxis((case.trial.forces.force_n @ heading_axes(_heading(case.trial)).T)[..., :2], -1, 0)
@@ -439,7 +436,7 @@ def _heading(trial: Trial) -> np.ndarray:
     return heading_of(trial.skeleton, posed(trial.skeleton, trial.motion.values))
 
 
-def _without(mapping: dict[str, Any], key: str) -> dict[str, Any]:
+def _without(mapping: Mapping[str, Any], key: str) -> dict[str, Any]:
     return {name: value for name, value in mapping.items() if name != key}
 
 

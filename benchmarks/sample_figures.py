@@ -79,9 +79,10 @@ def main() -> None:
     text = f"""# Samples of laboratories' recordings
 
 Mean absolute error of each foot's force, % of body weight, and of its centre of pressure, while the plates measure more
-than {100 * LOADED_BW:g} % of body weight under that foot (swing, which is easy, does not count, so these figures are
-larger than those of `gaitdynamics evaluate`). *Measured / weight*: the median measured total while a plate is loaded,
-a check of the mass. Forward is where the person goes at that time. The figures are in docs/figures.
+than {100 * LOADED_BW:g} % of body weight under that foot. Swing, which is easy, does not count, so these figures are
+larger than those of `gaitdynamics evaluate`. *Measured / weight* is the median measured total while a plate is loaded:
+near 1 in walking if the mass is right, well above it in running. Forward is where the person goes at that time. The
+figures are in docs/figures. The masses are the models' own, but for opencap, whose model has a generic mass.
 
 {table(heads, rows, digits=1)}
 """
@@ -176,8 +177,8 @@ def _draw(
                 panel.plot(forces.time_s, in_heading[:, foot, component], **look, label=f"{side}, {label}")
             panels[3].plot(forces.time_s, place[:, foot, 0], **look)
             panels[4].plot(forces.time_s, place[:, foot, 2], **look)
-    for panel, (component, _) in zip(panels, COMPONENTS, strict=False):
-        panel.set_ylabel(f"force {component},\nbody weights")
+    for panel, (direction, _) in zip(panels, COMPONENTS, strict=False):
+        panel.set_ylabel(f"force {direction},\nbody weights")
     panels[0].axhline(1.0, color="0.7", linewidth=0.8, zorder=0)
     panels[3].set_ylabel("pressure centre\nforward, m")
     panels[4].set_ylabel("pressure centre\nto the right, m")

@@ -1,6 +1,7 @@
 """Wall time and memory of what a user waits for."""
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -24,15 +25,22 @@ from gaitdynamics.types.skeleton import Skeleton
 
 DURATION_S, RATE_HZ = 60.0, 100.0
 STRIDES_S = 5.4  # five strides of the synthetic walk, which is periodic
-NUM_RUNS = 5
+NUM_RUNS, NUM_CALLS = 5, 20  # of a command, of a function
 WINDOWS, FRAMES, NUM_THREADS = 64, 150, 2
 TARGETS = {"estimate": "5 s, 1000 MB", "help": "0.5 s", "pose": "0.1 s"}
+# A small process starts each command: on Linux a child's peak memory is at least what its parent had at the start.
+LAUNCHER = """
+import json, resource, subprocess, sys, time
+start = time.perf_counter()
+subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
+print(json.dumps([time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss]))
+"""
 COMMAND = [sys.executable, "-m", "gaitdynamics"]
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of several runs of a command: seconds each, and the largest memory."""
+    """Of several runs: seconds each, and the largest memory."""
 
     seconds: tuple[float, ...]
     megabytes: float | None = None
@@ -70,10 +78,11 @@ def main() -> None:
             rows.append([label, *_cells(cost, "pose")])
     text = f"""# Speed
 
-Best and median of {NUM_RUNS} runs; memory is the largest resident set of the process. The machine's load average was
-{load:.1f} at the start and {os.getloadavg()[0]:.1f} at the end. Python {sys.version.split()[0]}, torch
-{version("torch")}, opensim {version("opensim")}. Commands include the start of Python. The walk is the bundled one
-repeated; OpenCap's short trial is run forward and backward in turn. Poses use {NUM_THREADS} threads, without gradients.
+Best and median of {NUM_RUNS} runs of a command, {NUM_CALLS} of a pose; memory is the largest resident set of the
+process. The machine's load average was {load:.1f} at the start and {os.getloadavg()[0]:.1f} at the end, this benchmark
+included. Python {sys.version.split()[0]}, torch {version("torch")}, opensim {version("opensim")}. Commands include the
+start of Python. The walk is the bundled one repeated; OpenCap's short trial is run forward and backward in turn. Poses
+use {NUM_THREADS} threads, without gradients.
 
 {table(["", "best, s", "median, s", "memory, MB", "target"], rows, digits=3)}
 """
@@ -89,24 +98,20 @@ def _of_command(arguments: list[str], *from_second: str) -> Cost:
     """Run a command of gaitdynamics several times; `from_second` is added from the second run on."""
     seconds, peaks = [], []
     for run in range(NUM_RUNS):
-        start = time.perf_counter()
         command = [*COMMAND, *arguments, *(from_second if run else ())]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        assert process.stderr is not None
-        message = process.stderr.read().decode()
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds.append(time.perf_counter() - start)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            raise SystemExit(f"{' '.join(arguments)} failed: {message}")
-        peaks.append(usage.ru_maxrss / (1024 if sys.platform == "linux" else 1024**2))  # kB; bytes on macOS
+        done = subprocess.run([sys.executable, "-I", "-c", LAUNCHER, *command], capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"{' '.join(arguments)} failed: {done.stderr}")
+        wall_s, peak = json.loads(done.stdout)
+        seconds.append(wall_s)
+        peaks.append(peak / (1024 if sys.platform == "linux" else 1024**2))  # kB; bytes on macOS
     return Cost(tuple(seconds), max(peaks))
 
 
 def _of_function(function: Callable[[], object]) -> Cost:
     function()
     seconds = []
-    for _ in range(NUM_RUNS):
+    for _ in range(NUM_CALLS):
         start = time.perf_counter()
         function()
         seconds.append(time.perf_counter() - start)

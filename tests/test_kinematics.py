@@ -253,3 +253,19 @@ def test_a_segment_held_upright_stays_so_whatever_its_parent_does(positive_knees
     np.testing.assert_allclose(axes[:, :, 1], np.broadcast_to([0.0, 1.0, 0.0], (20, 3)), atol=1e-12)
     before = posed(positive_knees, values).joint_centre_m[:, positive_knees.body_index["torso"]]
     np.testing.assert_allclose(posed(held, values).joint_centre_m[:, held.body_index["torso"]], before, atol=1e-12)
+
+
+def test_a_model_that_stands_turned_faces_where_its_feet_point(positive_knees: Skeleton) -> None:
+    root = next(joint for joint in positive_knees.joints if joint.parent == "ground")
+    quarter_turn = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
+    turned_root = replace(root, parent_rotation=quarter_turn @ root.parent_rotation)
+    turned = replace(
+        positive_knees, joints=tuple(turned_root if joint is root else joint for joint in positive_knees.joints)
+    )
+    values = np.random.default_rng(0).uniform(-0.2, 0.2, (5, len(turned.coordinates)))
+    straight = heading_of(positive_knees, posed(positive_knees, values))
+    np.testing.assert_allclose(heading_of(turned, posed(turned, values)), quarter_turn @ straight, atol=1e-9)
+    for leg, same in zip(leg_joints(turned), leg_joints(positive_knees), strict=True):
+        np.testing.assert_allclose(
+            joint_angles(turned, values, leg), joint_angles(positive_knees, values, same), atol=1e-9
+        )

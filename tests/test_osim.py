@@ -365,7 +365,7 @@ def test_a_file_that_is_no_model_is_refused_by_name(
 
 @pytest.mark.parametrize("name", ["missing.osim", "."])
 def test_a_missing_file_or_a_folder_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(InputFileError, match="no such model file|this is a folder"):
+    with pytest.raises(InputFileError, match="no such model file"):
         read_model(tmp_path / name)
 
 

@@ -82,8 +82,9 @@ def estimate(
     belt_speed_m_s = _belt_speed(belt_speed)
     _check_weights(weights)
     _check_distinct(motions)
-    from gaitdynamics.apps.estimate_files import read_person
+    from gaitdynamics.apps.estimate_files import output_paths, read_person
 
+    _check_kept(motions, [path for motion in motions for path in output_paths(motion, out)])
     person = read_person(model, mass_kg=mass, height_m=height)
     outcomes = _estimate_all(motions, person, out=out, belt_speed_m_s=belt_speed_m_s, overwrite=overwrite, seed=seed)
     console = _console()
@@ -172,6 +173,8 @@ def evaluate(
         console.print(line)
     if json_path is not None:
         write_files({json_path: json.dumps(result, indent=2, allow_nan=False) + "\n"}, overwrite=overwrite)
+    if not result["rows"]:
+        raise typer.Exit(EXIT_SOME_FAILED)
 
 
 def _estimate_all(motions: list[Path], person: "Person", **options: Any) -> list[Any]:
@@ -222,6 +225,13 @@ def _check_distinct(motions: list[Path]) -> None:
                 "Estimate them one at a time, each with its own --out."
             )
         seen[motion.stem] = motion
+
+
+def _check_kept(motions: list[Path], results: list[Path]) -> None:
+    inputs = {motion.resolve() for motion in motions}
+    for path in results:
+        if path.resolve() in inputs:
+            raise OutputError(f"{path}: a result would replace this motion. Choose another folder with --out.")
 
 
 def _outcome_table(motions: list[Path], outcomes: list[Any]) -> "Table":
@@ -333,7 +343,8 @@ def _console(*, stderr: bool = False) -> "Console":
 def _progress() -> Any:
     from rich.progress import Progress
 
-    return Progress(console=_console(stderr=True), transient=True)
+    console = _console(stderr=True)
+    return Progress(console=console, transient=True, disable=not console.is_terminal)
 
 
 def _fail(message: str) -> None:

@@ -72,7 +72,7 @@ def read_person(model_path: Path, *, mass_kg: float | None, height_m: float | No
         skeleton.scaled_to(subject.mass_kg),
         model_path,
         mass_source="the model's bodies" if mass_kg is None else "given",
-        height_source="estimated from the length of thighs and shanks (error about 0.05 m)"
+        height_source="estimated from the length of thighs and shanks (error about 0.08 m)"
         if height_m is None
         else "given",
     )
@@ -153,8 +153,8 @@ def _implausible(forces: GroundReaction, body_weight_n: float) -> tuple[str, ...
     if vertical_bw[peak] < IMPLAUSIBLE_FORCE_BW:
         return ()
     return (
-        f"The vertical force reaches {vertical_bw[peak]:.3g} body weights at {forces.time_s[peak]:.10g} s, which no "
-        "step does: the motion probably jumps there. Look for a swapped marker or a wrong unit.",
+        f"The vertical force reaches {vertical_bw[peak]:.3g} body weights around {forces.time_s[peak]:.10g} s, which "
+        "no step does: the motion probably jumps there. Look for a swapped marker or a wrong unit.",
     )
 
 

@@ -1,8 +1,8 @@
 """Segments, joints and feet in one convention, whatever a model calls and signs its coordinates.
 
-A segment's canonical axes are the ground's (x forward, y up, z right) in the model's zero pose, which in OpenSim's gait
-models is upright standing. Joint rotations are those of the distal segment in the proximal one, so they do not depend
-on the sign or the name of any coordinate.
+A segment's canonical axes are x forward, y up, z right in the model's zero pose, which in OpenSim's gait models is
+upright standing; forward is the ground's x axis, or where the feet point if that is elsewhere. Joint rotations are
+those of the distal segment in the proximal one, so they do not depend on the sign or the name of any coordinate.
 """
 
 from dataclasses import dataclass, replace
@@ -14,6 +14,7 @@ from gaitdynamics.errors import InvalidModelError
 from gaitdynamics.maths.rotations import (
     flexion_adduction_rotation,
     from_flexion_adduction_rotation,
+    heading_axes,
     median_heading,
     rotation_vector,
 )
@@ -27,6 +28,7 @@ LEG_JOINTS = ("hip", "knee", "ankle")
 _FLEXION_SIGN = {"hip": 1.0, "knee": -1.0, "ankle": 1.0}
 _TOE_LENGTH = 0.36  # of heel to toe joint: the foot is 1.36 times that (Hawes and Sovak 1994, Ergonomics 37:1213)
 _FOOT_LENGTH_OF_HEIGHT = 0.152  # Drillis and Contini 1966, from Winter 2009, Fig. 4.1
+LARGEST_TOE_OUT_RAD = np.pi / 6  # of both feet on the mean; beyond it a model stands turned
 TURN_RAD = np.pi / 4  # a person who faces further apart than this turns
 TURN_CUTOFF_HZ = 0.5  # below stride frequency
 _HEEL_TO_TOE_JOINT = 1 / (1 + _TOE_LENGTH)
@@ -87,8 +89,22 @@ def pelvis_of(skeleton: Skeleton) -> str:
 
 def segment_rotations(skeleton: Skeleton, pose: Pose) -> np.ndarray:
     """Orientation of every body's canonical axes in the ground frame, (..., B, 3, 3)."""
-    zero = posed(skeleton, np.zeros((1, len(skeleton.coordinates)))).rotation[0]
-    return (pose.rotation @ zero.mT).numpy()
+    zero = posed(skeleton, np.zeros((1, len(skeleton.coordinates))))
+    axes = torch.from_numpy(_axes_of_zero_pose(skeleton, zero))
+    return (pose.rotation @ (zero.rotation[0].mT @ axes)).numpy()
+
+
+def _axes_of_zero_pose(skeleton: Skeleton, zero: Pose) -> np.ndarray:
+    """Columns forward, up, right of a body in its zero pose, (3, 3): the ground's, unless the feet point elsewhere."""
+    feet = [(foot.hindfoot, foot.toes) for foot in skeleton.feet if foot.toes is not None]
+    if not feet:
+        return np.eye(3)
+    origin = {body: zero.origin_m[0, skeleton.body_index[body]].numpy() for pair in feet for body in pair}
+    pointing = np.mean([origin[toes] - origin[hindfoot] for hindfoot, toes in feet], axis=0)
+    angle = np.arctan2(-pointing[2], pointing[0])
+    if abs(angle) < LARGEST_TOE_OUT_RAD:
+        return np.eye(3)
+    return heading_axes(np.array([np.cos(angle), 0.0, -np.sin(angle)])).T
 
 
 def forward_axis(skeleton: Skeleton, pose: Pose) -> np.ndarray:

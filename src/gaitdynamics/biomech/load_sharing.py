@@ -63,8 +63,8 @@ def share_forces(
     A foot alone on the ground carries everything. In double support the trailing foot's forward and sideways force
     fade as in the smooth transition assumption (Ren, Jones and Howard 2008, J Biomech 41:2750, Eqs. 1–2), each from
     its value at the other foot's strike; its vertical force is a share of the total that falls along a cubic, which
-    matches measured shares better than that paper's curve (docs/method.md). A person who stands is balanced:
-    `right_share` of the load is where the total force passes.
+    errs less than that paper's curve (docs/method.md). A person who stands is balanced: `right_share` of the load is
+    where the total force passes.
 
     Args:
         total_n: (T, 3), ground frame.

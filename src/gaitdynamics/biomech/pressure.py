@@ -15,7 +15,7 @@ from gaitdynamics.maths.signals import intervals, smooth
 STANCE_PROGRESS = np.array([0.0, 0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95, 1.0])
 WALKING_ADVANCE = np.array([0.00, 0.03, 0.36, 0.50, 0.64, 0.81, 0.91, 0.97, 1.02, 1.07, 1.14, 1.16])
 RUNNING_ADVANCE = np.array([0.15, 0.24, 0.45, 0.71, 0.80, 0.86, 0.95, 1.00, 1.05, 1.12, 1.22, 1.22])
-STANDING_ADVANCE = 0.5
+STANDING_PROGRESS = 0.25  # where the foot is flat and loaded in the middle
 ADVANCE_SD_M = np.array([0.020, 0.010])  # along the foot, across it
 BALANCE_SD_M = {
     "walk": np.array([0.040, 0.030]),
@@ -24,7 +24,7 @@ BALANCE_SD_M = {
 SOLE = np.array([[-0.05, 1.36], [-0.26, 0.26]])  # of heel to toe joint: along and across, as far as a foot reaches
 LOADED_BW = 0.3  # total force above which the moment balance gives a point
 TYPICAL_STANCE_S = {"walk": 0.70, "run": 0.25}
-LONGEST_STANCE_S = 1.5  # longer is standing
+LONGEST_STANCE_S = 1.5  # longer is standing, with a landing before and a push-off after
 STANDING_SHARE_CUTOFF_HZ = 1.0
 FREE_MOMENT_TRUST = 0.1  # of what the moment balance leaves over: mostly noise of the centres of pressure
 MAX_FREE_MOMENT_M = 0.02  # of body weight times metre
@@ -141,16 +141,22 @@ def _placed(point: np.ndarray, path: FootPath, feet: np.ndarray) -> np.ndarray:
 def _usual_advance(is_down: np.ndarray, gait: str, sampling_rate_hz: float) -> np.ndarray:
     """Along each foot in units of heel to toe joint, (T,); stances that the recording cuts get a typical length."""
     curve = WALKING_ADVANCE if gait == "walk" else RUNNING_ADVANCE
-    advance = np.full(len(is_down), STANDING_ADVANCE)
+    advance = np.full(len(is_down), np.interp(STANDING_PROGRESS, STANCE_PROGRESS, curve))
     spans = intervals(is_down)
-    whole = [end - start for start, end in spans if start > 0 and end < len(is_down)]
+    longest = LONGEST_STANCE_S * sampling_rate_hz
+    whole = [end - start for start, end in spans if start > 0 and end < len(is_down) and end - start < longest]
     typical = float(np.median(whole)) if whole else TYPICAL_STANCE_S[gait] * sampling_rate_hz
     for start, end in spans:
-        if end - start > LONGEST_STANCE_S * sampling_rate_hz or (start == 0 and end == len(is_down)):
-            continue
+        is_cut_before, is_cut_after = start == 0, end == len(is_down)
         frames = np.arange(end - start) + 0.5
-        length = end - start if (start > 0 and end < len(is_down)) else max(typical, end - start)
-        progress = frames / length if start > 0 else 1 - (end - start - frames) / length
+        since_landing = np.full(len(frames), np.inf) if is_cut_before else frames / typical
+        until_leaving = np.full(len(frames), np.inf) if is_cut_after else (end - start - frames) / typical
+        if is_cut_before != is_cut_after and end - start < longest:
+            progress = 1 - until_leaving if is_cut_before else since_landing
+        elif end - start < longest and not is_cut_before:
+            progress = frames / (end - start)
+        else:
+            progress = np.maximum(np.minimum(since_landing, STANDING_PROGRESS), 1 - until_leaving)
         advance[start:end] = np.interp(progress, STANCE_PROGRESS, curve)
     return advance
 

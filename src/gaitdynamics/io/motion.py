@@ -30,6 +30,7 @@ SMALLEST_GAIT_RANGE_RAD = 0.3  # hips and knees move further than this in any st
 FULL_TURN_RAD = 2 * np.pi
 LARGEST_PLACE_M = 100.0  # no laboratory is larger, and no pelvis is lower than this in millimetres
 HEADING_COORDINATE = "pelvis_rotation"  # the one angle that grows without bound when a person turns
+FASTEST_M_S = 15.0  # a sprinter's pelvis stays below 13
 MOTION_DECIMALS = 10
 
 
@@ -119,8 +120,13 @@ def read_motion(path: str | Path, coordinates: Sequence[CoordinateOfFile]) -> tu
     if in_degrees:
         values[:, [coordinate.is_rotational for coordinate in coordinates]] /= DEGREES_PER_RADIAN
     _check_metres(values, coordinates, file)
+    warnings += _jumps(values, coordinates, table)
 
     observed = np.isfinite(values)
+    for index, coordinate in enumerate(coordinates):
+        if coordinate.is_rotational:  # 181° after 180° is no jump to −179°, which interpolation would follow
+            known = observed[:, index]
+            values[known, index] = np.unwrap(values[known, index])
     for index, coordinate in enumerate(coordinates):
         values[:, index] = _filled(table.time_s, values[:, index], coordinate.default_value)
     if absent:
@@ -337,6 +343,23 @@ def _check_metres(values: np.ndarray, coordinates: Sequence[CoordinateOfFile], f
                 f"{file}: '{coordinate.name}' is {median:.4g} in the median, which looks like millimetres; "
                 "OpenSim's translations are in metres. Divide the translations by 1000."
             )
+
+
+def _jumps(values: np.ndarray, coordinates: Sequence[CoordinateOfFile], table: Table) -> list[str]:
+    """A sentence for each essential translation that is faster than anybody."""
+    warnings = []
+    for coordinate, column in zip(coordinates, values.T, strict=True):
+        if coordinate.is_rotational or not coordinate.is_essential:
+            continue
+        speed = np.abs(np.diff(column) / np.diff(table.time_s))
+        fastest = int(np.argmax(speed))
+        if speed[fastest] > FASTEST_M_S:
+            warnings.append(
+                f"{table.source.name}: '{coordinate.name}' jumps from {column[fastest]:.4g} m to "
+                f"{column[fastest + 1]:.4g} m at {table.time_s[fastest + 1]:.10g} s. "
+                "Repair it in inverse kinematics: forces there are wrong."
+            )
+    return warnings
 
 
 def _filled(time_s: np.ndarray, values: np.ndarray, default: float) -> np.ndarray:

@@ -51,8 +51,8 @@ def read_model(path: Path) -> Skeleton:
     """
     path = Path(path)
     if not path.is_file():
-        what = "this is a folder" if path.is_dir() else "no such model file"
-        raise InputFileError(f"{path}: {what}. Expected an OpenSim model (.osim).")
+        found = ", but a folder of that name" if path.is_dir() else ""
+        raise InputFileError(f"{path}: no such model file{found}. Expected an OpenSim model (.osim).")
     opensim = quiet_opensim()
     try:
         model = opensim.Model(str(path))
@@ -256,9 +256,10 @@ def _why_no_model(path: Path, complaint: str) -> str:
         return "a motion or another table, not a model. Expected an .osim file: are model and motion swapped?"
     if not text.lstrip().startswith("<"):
         return "no OpenSim model, which is XML and begins with '<?xml'. Expected an .osim file saved by OpenSim."
-    if "<OpenSimDocument" in text and "<Model" not in text:
-        return "an OpenSim file, but it holds no model. Expected an .osim file."
+    if "<Model" not in text:
+        return "an XML document that holds no OpenSim model. Expected an .osim file."
     told = " ".join(complaint.split()).rpartition("Error detected by Simbody method ")[2]
+    told = told.partition(" (Required condition")[0]
     return (
         "OpenSim cannot read this as a model. Expected an .osim file saved by OpenSim, whole. "
         f"OpenSim says: {told[:200]}"

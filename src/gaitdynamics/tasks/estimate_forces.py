@@ -10,7 +10,9 @@ from gaitdynamics.biomech.contact import detect_contact, infer_belt_speed, smoot
 from gaitdynamics.biomech.dynamics import newton_euler
 from gaitdynamics.biomech.kinematics import foot_paths, heading_of, local_heading, posed
 from gaitdynamics.biomech.load_sharing import share_forces
+from gaitdynamics.biomech.plausibility import belt_warnings, knee_warnings
 from gaitdynamics.biomech.pressure import balance_point, pressure, right_share
+from gaitdynamics.errors import InvalidMotionError
 from gaitdynamics.maths.signals import even_times, resample
 from gaitdynamics.types.ground_reaction import GroundReaction
 from gaitdynamics.types.prediction import Prediction
@@ -51,10 +53,14 @@ def estimate_forces(trial: Trial, *, seed: int = 0) -> Prediction:
     going = local_heading(skeleton, pose, sampling_rate_hz=rate_hz)
     path = smoothed_path(foot_paths(skeleton, pose, height_m=height_m), sampling_rate_hz=rate_hz)
 
-    belt_speed = trial.belt_speed_m_s
-    if belt_speed is None:
-        belt_speed = infer_belt_speed(path, heading, sampling_rate_hz=rate_hz)
-    contact = detect_contact(path, com_m, heading=heading, belt_speed_m_s=belt_speed, sampling_rate_hz=rate_hz)
+    inferred_speed = infer_belt_speed(path, heading, sampling_rate_hz=rate_hz)
+    belt_speed = inferred_speed if trial.belt_speed_m_s is None else trial.belt_speed_m_s
+    knees = knee_warnings(skeleton, pose)
+    warnings += (*belt_warnings(belt_speed, inferred_speed), *knees)
+    try:
+        contact = detect_contact(path, com_m, heading=heading, belt_speed_m_s=belt_speed, sampling_rate_hz=rate_hz)
+    except InvalidMotionError as error:
+        raise InvalidMotionError(" ".join([str(error), *knees])) from None
     body = newton_euler(skeleton, values, com_m, sampling_rate_hz=rate_hz, heading=heading, is_flight=contact.is_flight)
     pulls = body.force_n[:, 1] <= 0.0
     body = replace(body, force_n=np.where(pulls[:, None], 0.0, body.force_n))

@@ -29,9 +29,10 @@ class Subject:
             ("height", self.height_m, HEIGHT_RANGE_M, "m"),
         ):
             if not low <= value <= high:
+                smaller = next((value / k for k in (100, 1000) if low <= value / k <= high), None)
+                hint = f"Did you mean {smaller:g} {unit}?" if smaller else f"Give it in {unit}."
                 raise InvalidSubjectError(
-                    f"{self.id}: {what} is {value:g} {unit}; a person has {low:g} to {high:g} {unit}. "
-                    f"Give it in {unit}, as --{what}."
+                    f"{self.id}: {what} is {value:g} {unit}; a person has {low:g} to {high:g} {unit}. {hint}"
                 )
 
     @property

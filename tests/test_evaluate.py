@@ -1,0 +1,280 @@
+"""Errors of known size come out as that size, and are averaged as people, not as numbers of trials."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from gaitdynamics.apps.estimate_files import estimate_file, read_person
+from gaitdynamics.errors import InputFileError
+from gaitdynamics.io.forces import format_forces, ground_reaction_from_sides, read_plates
+from gaitdynamics.io.study import read_study
+from gaitdynamics.io.table import format_table, read_table
+from gaitdynamics.training.evaluate import METRICS, evaluate_study
+from gaitdynamics.types.ground_reaction import GroundReaction
+from gaitdynamics.units import STANDARD_GRAVITY_M_S2
+
+ASSETS = Path(str(files("gaitdynamics") / "assets"))
+BODY, WALK = ASSETS / "generic_body.osim", ASSETS / "synthetic_walk.mot"
+MASS_KG, HEIGHT_M = 75.0, 1.75
+BODY_WEIGHT_N = MASS_KG * STANDARD_GRAVITY_M_S2
+PERCENT_N = BODY_WEIGHT_N / 100
+VERTICAL, FORWARD, SIDEWAYS, PEAK, COP = METRICS
+WHOLE_S = ((0.0, 6.01),)
+HEADING_TOLERANCE = 0.02  # of 2 % forward leaks sideways when the median heading is off by a fifth of a degree
+QUARTER_TURN = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])  # about y: x to -z
+
+Change = Callable[[GroundReaction], GroundReaction]
+
+
+def untouched(forces: GroundReaction) -> GroundReaction:
+    return forces
+
+
+def pushed(x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Change:
+    """Measured forces that differ by a constant, % of body weight."""
+    return lambda forces: replace(forces, force_n=forces.force_n + PERCENT_N * np.array([x, y, z]))
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study in the making: its measured forces are the estimator's own, changed by a known amount."""
+
+    folder: Path
+    estimated: GroundReaction
+
+    def add(
+        self,
+        change: Change = untouched,
+        *,
+        name: str = "D/P/walk",
+        split: str | None = "validation",
+        **about: Any,
+    ) -> Path:
+        trial = self.folder / name
+        trial.mkdir(parents=True)
+        person = {"split": split, "mass_kg": MASS_KG, "height_m": HEIGHT_M}
+        (trial.parent / "subject.json").write_text(json.dumps(person))
+        (trial.parent / "model.osim").write_bytes(BODY.read_bytes())
+        (trial / "ik.mot").write_bytes(WALK.read_bytes())
+        (trial / "grf.mot").write_text(format_forces(change(self.estimated), name="grf"))
+        recording = {"activity": "walk", "surface": "overground", "forces_valid_s": WHOLE_S} | about
+        (trial / "trial.json").write_text(json.dumps(recording))
+        return trial
+
+    def evaluated(self, *, split: str = "validation") -> dict[str, Any]:
+        return evaluate_study(read_study(self.folder), split=split, weights="physics")
+
+    def errors(self) -> dict[str, float]:
+        return self.evaluated()["overall"]
+
+
+@pytest.fixture(scope="module")
+def estimated(tmp_path_factory: pytest.TempPathFactory) -> GroundReaction:
+    person = read_person(BODY, mass_kg=MASS_KG, height_m=HEIGHT_M)
+    written = estimate_file(WALK, person, out=tmp_path_factory.mktemp("made"), belt_speed_m_s=0.0)
+    return ground_reaction_from_sides(read_plates(written.paths[0]))
+
+
+@pytest.fixture
+def study(tmp_path: Path, estimated: GroundReaction) -> Study:
+    return Study(tmp_path / "study", estimated)
+
+
+def expected(*, within: float = 0.002, **sizes: float) -> Any:
+    return pytest.approx(dict.fromkeys(METRICS, 0.0) | sizes, abs=within)
+
+
+def test_forces_compared_with_themselves_have_no_error(study: Study) -> None:
+    study.add()
+    assert study.errors() == expected()
+
+
+@pytest.mark.parametrize("size", [1.0, -1.0])
+def test_a_constant_vertical_error_is_found_in_full(study: Study, size: float) -> None:
+    study.add(pushed(y=size))
+    assert study.errors() == expected(**{VERTICAL: 1.0, PEAK: 1.0})
+
+
+def test_horizontal_errors_do_not_mix(study: Study) -> None:
+    study.add(pushed(x=2.0, z=0.5))
+    assert study.errors() == expected(**{FORWARD: 2.0, SIDEWAYS: 0.5}, within=HEADING_TOLERANCE)
+
+
+def test_errors_do_not_depend_on_where_the_person_walks(study: Study) -> None:
+    def turned(forces: GroundReaction) -> GroundReaction:
+        forces = pushed(x=2.0, y=1.0, z=0.5)(forces)
+        return replace(forces, force_n=forces.force_n @ QUARTER_TURN.T, cop_m=forces.cop_m @ QUARTER_TURN.T)
+
+    trial = study.add(turned)
+    (trial / "ik.mot").write_text(turned_walk())
+    assert study.errors() == expected(
+        **{VERTICAL: 1.0, FORWARD: 2.0, SIDEWAYS: 0.5, PEAK: 1.0}, within=HEADING_TOLERANCE
+    )
+
+
+def turned_walk() -> str:
+    """The bundled walk along -z instead of x."""
+    table = read_table(WALK)
+    columns = dict(zip(table.labels, table.values.T, strict=True))
+    place = ("pelvis_tx", "pelvis_ty", "pelvis_tz")
+    columns |= zip(place, QUARTER_TURN @ np.stack([columns[name] for name in place]), strict=True)
+    angles = ("pelvis_tilt", "pelvis_list", "pelvis_rotation")  # about z, x, y in this order
+    turned = Rotation.from_matrix(QUARTER_TURN) * Rotation.from_euler(
+        "ZXY", np.stack([columns[name] for name in angles], axis=1), degrees=True
+    )
+    columns |= zip(angles, turned.as_euler("ZXY", degrees=True).T, strict=True)
+    values = np.stack(list(columns.values()), axis=1)
+    return format_table("turned", list(columns), values, time_s=table.time_s, in_degrees=True, decimals=10)
+
+
+def test_swing_counts(study: Study) -> None:
+    is_swing = study.estimated.force_n[:, :, 1] == 0.0
+    study.add(
+        lambda forces: replace(forces, force_n=forces.force_n + np.where(is_swing[..., None], [0, PERCENT_N, 0], 0.0))
+    )
+    share = is_swing.mean()
+    assert 0.3 < share < 0.4
+    assert study.errors() == expected(**{VERTICAL: share})
+
+
+def test_each_foot_counts_half(study: Study) -> None:
+    study.add(lambda forces: replace(forces, force_n=forces.force_n + np.array([[0, PERCENT_N, 0], [0, 0, 0]])))
+    found = study.errors()
+    assert found[VERTICAL] == pytest.approx(0.5, abs=0.002)
+    assert found[PEAK] == pytest.approx(6 / 11, abs=0.002)  # the right foot has one peak more
+
+
+def test_peaks_are_those_of_each_stance(study: Study) -> None:
+    study.add(lambda forces: replace(forces, force_n=forces.force_n * [1.0, 1.1, 1.0]))
+    largest = study.estimated.force_n[200:400, :, 1].max() / PERCENT_N
+    found = study.errors()
+    assert found[PEAK] == pytest.approx(0.1 * largest, rel=0.02)
+    assert found[VERTICAL] == pytest.approx(0.1 * study.estimated.force_n[:, :, 1].mean() / PERCENT_N, rel=1e-3)
+
+
+def test_a_stance_cut_at_its_peak_has_no_peak_error(study: Study) -> None:
+    vertical = study.estimated.force_n[:, 0, 1]
+    peak = 150 + int(np.argmax(vertical[150:258]))
+    valid = [[study.estimated.time_s[peak] - 0.15, study.estimated.time_s[peak] + 0.01]]
+    study.add(pushed(y=1.0), forces_valid_s=valid)
+    found = study.evaluated()
+    assert found["excluded"] == []
+    assert found["overall"][VERTICAL] == pytest.approx(1.0, abs=0.002)
+
+
+def test_the_centre_of_pressure_counts_while_the_foot_carries_a_tenth_of_body_weight(study: Study) -> None:
+    is_loaded = study.estimated.force_n[:, :, 1] > 0.1 * BODY_WEIGHT_N
+    shift_m = np.where(is_loaded[..., None], [0.006, 0.0, -0.008], [1.0, 0.0, 1.0])
+    study.add(lambda forces: replace(forces, cop_m=forces.cop_m + shift_m))
+    assert study.errors() == expected(**{COP: 10.0})
+
+
+def test_the_height_of_the_centre_of_pressure_does_not_count(study: Study) -> None:
+    study.add(lambda forces: replace(forces, cop_m=forces.cop_m + np.array([0.0, 0.05, 0.0])))
+    assert study.errors() == expected()
+
+
+def test_only_valid_times_count(study: Study) -> None:
+    def change(forces: GroundReaction) -> GroundReaction:
+        is_outside = (forces.time_s < 1.0) | (forces.time_s >= 3.0)
+        spoilt = pushed(x=50.0, y=50.0, z=50.0)(forces)
+        return replace(forces, force_n=np.where(is_outside[:, None, None], spoilt.force_n, forces.force_n))
+
+    study.add(change, forces_valid_s=[[1.0, 2.0], [2.0, 3.0]])
+    assert study.errors() == expected()
+
+
+def test_forces_at_other_times_are_compared_at_their_own(study: Study) -> None:
+    def thinned(forces: GroundReaction) -> GroundReaction:
+        return GroundReaction(
+            *(part[::4] for part in (forces.time_s, forces.force_n, forces.cop_m, forces.free_moment_nm, forces.valid))
+        )
+
+    study.add(lambda forces: thinned(pushed(y=1.0)(forces)))
+    assert study.errors()[VERTICAL] == pytest.approx(1.0, abs=0.002)
+
+
+def test_trials_are_averaged_to_people_to_rows_to_activities(study: Study) -> None:
+    for name, error in (("A/one/t1", 0.2), ("A/one/t2", 0.4), ("A/one/t3", 0.6), ("A/two/t1", 2.0), ("B/one/t1", 1.0)):
+        study.add(pushed(z=error), name=name)
+    study.add(pushed(z=0.6), name="B/one/t2", activity="run")
+    found = study.evaluated()
+    rows = [(r["dataset"], r["activity"], r["num_subjects"], r["num_trials"]) for r in found["rows"]]
+    assert rows == [("A", "walk", 2, 4), ("B", "walk", 1, 1), ("B", "run", 1, 1)]
+    assert [row[SIDEWAYS] for row in found["rows"]] == pytest.approx([1.2, 1.0, 0.6], abs=0.002)
+    assert list(found["by_activity"]) == ["walk", "run"]
+    assert found["by_activity"]["walk"][SIDEWAYS] == pytest.approx(1.1, abs=0.002)
+    assert found["by_activity"]["run"][SIDEWAYS] == pytest.approx(0.6, abs=0.002)
+    assert found["overall"][SIDEWAYS] == pytest.approx(2.8 / 3, abs=0.002)
+
+
+def test_only_the_split_asked_for_is_evaluated(study: Study) -> None:
+    study.add(pushed(y=1.0), name="A/one/t")
+    study.add(pushed(y=2.0), name="A/two/t", split="train")
+    study.add(pushed(y=2.0), name="A/three/t", split=None)
+    for split, num_trials in (("validation", 1), ("train", 1), ("all", 3)):
+        found = study.evaluated(split=split)
+        assert (found["split"], found["rows"][0]["num_trials"]) == (split, num_trials)
+    with pytest.raises(
+        InputFileError, match=r"no trials of split 'test'\. It has train, validation; 'all' takes every"
+    ):
+        study.evaluated(split="test")
+
+
+def test_a_study_without_splits_says_how_to_take_all(study: Study) -> None:
+    study.add(split=None)
+    with pytest.raises(InputFileError, match=r"It has no splits; 'all' takes every trial"):
+        study.evaluated()
+
+
+def test_a_trial_that_cannot_be_used_is_left_out_with_the_reason(study: Study) -> None:
+    study.add(pushed(y=1.0), name="A/one/good")
+    (study.add(name="A/one/broken") / "ik.mot").write_text("no table")
+    study.add(name="A/one/late", forces_valid_s=[[60.0, 70.0]])
+    found = study.evaluated()
+    assert [entry["trial"] for entry in found["excluded"]] == ["A/one/broken", "A/one/late"]
+    assert "no line 'endheader'" in found["excluded"][0]["reason"]
+    assert "no valid measured force" in found["excluded"][1]["reason"]
+    assert found["rows"][0]["num_trials"] == 1
+    assert found["overall"][VERTICAL] == pytest.approx(1.0, abs=0.002)
+
+
+def test_a_study_of_which_nothing_can_be_used_has_no_figures(study: Study) -> None:
+    study.add(forces_valid_s=[[60.0, 70.0]])
+    found = study.evaluated()
+    assert (found["rows"], found["by_activity"], len(found["excluded"])) == ([], {}, 1)
+    assert found["overall"] == dict.fromkeys(METRICS)
+    json.dumps(found, allow_nan=False)
+
+
+def test_a_trial_without_a_stance_counts_where_it_can(study: Study) -> None:
+    is_swing = study.estimated.force_n[:, 0, 1] == 0.0
+    middle = 200 + int(np.argmax(is_swing[200:]))
+    span = [[study.estimated.time_s[middle], study.estimated.time_s[middle] + 0.05]]
+    study.add(pushed(x=1.0), name="A/one/short", forces_valid_s=span)
+    study.add(pushed(x=3.0), name="A/one/long")
+    row = study.evaluated()["rows"][0]
+    assert row["num_trials"] == 2
+    assert row[FORWARD] == pytest.approx(2.0, abs=0.002)
+    assert row[PEAK] == pytest.approx(0.0, abs=0.002)
+    json.dumps(row, allow_nan=False)
+
+
+def test_progress_is_reported_from_start_to_end(study: Study) -> None:
+    for name in ("A/one/a", "A/one/b"):
+        study.add(name=name)
+    told: list[tuple[int, int]] = []
+    evaluate_study(
+        read_study(study.folder),
+        split="all",
+        weights="physics",
+        report=lambda done, total: told.append((done, total)),
+    )
+    assert told == [(0, 2), (1, 2), (2, 2)]
