@@ -20,23 +20,22 @@ def main() -> None:
     parser.add_argument("--split", default="validation", help="of the study (default: validation)")
     arguments = parser.parse_args()
     result = evaluate_study(read_study(arguments.study), split=arguments.split, weights="physics")
-    means = [[f"{activity}, mean of data sets", *_figures(mean)] for activity, mean in result["by_activity"].items()]
-    published = ["Tan et al. 2026, published, other data sets", *_figures(PUBLISHED)]
-    whole = [
+    rows = [
         [f"{row['activity']}: {row['dataset']}", row["num_subjects"], row["num_trials"], *_figures(row)]
         for row in result["rows"]
     ]
-    whole += [[label, "", "", *figures] for label, *figures in [*means, published]]
-    short_table = table(["", *HEADERS], [*means, published])
-    whole_table = table(["", "people", "trials", *HEADERS], whole)
+    means = {**result["by_activity"], "all": result["overall"]}
+    rows += [[f"{name}: mean of the rows", "", "", *_figures(mean)] for name, mean in means.items()]
+    rows.append(["Tan et al. 2026, published, other data sets", "", "", *_figures(PUBLISHED)])
+    text = table(["", "people", "trials", *HEADERS], rows)
     record(
         f"accuracy_{arguments.split}",
-        f"# Accuracy, {arguments.split} split\n\n{whole_table}",
+        f"# Accuracy, {arguments.split} split\n\n{text}",
         figures=result,
     )
     if arguments.split == "validation":
-        _insert(ROOT / "README.md", short_table)
-        _insert(ROOT / "docs" / "accuracy.md", whole_table)
+        for page in (ROOT / "README.md", ROOT / "docs" / "accuracy.md"):
+            _insert(page, text)
 
 
 def _figures(values: dict[str, Any]) -> list[float | None]:
