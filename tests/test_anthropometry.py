@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gaitdynamics.biomech.anthropometry import UPPER_BODY_OF_MASS, estimated_height_m, with_trunk
+from gaitdynamics.biomech.anthropometry import UPPER_BODY_OF_MASS, body_mass_kg, estimated_height_m, with_trunk
 from gaitdynamics.biomech.kinematics import posed
 from gaitdynamics.io.motion import read_motion
 from gaitdynamics.io.osim import read_model
@@ -95,6 +95,12 @@ def test_legs_and_pelvis_alone_are_completed_to_a_whole_body(body: Skeleton, wal
     assert skeleton.mass_kg == pytest.approx(legs.mass_kg + skeleton.bodies[-1].mass_kg)
     assert body_named(skeleton, "pelvis").mass_kg == body_named(legs, "pelvis").mass_kg
     assert "no torso" in warnings[0]
+    assert body_mass_kg(legs) == pytest.approx(skeleton.mass_kg)
+
+
+def test_a_model_with_a_trunk_of_any_kind_weighs_what_its_bodies_do(body: Skeleton) -> None:
+    assert body_mass_kg(body) == body.mass_kg
+    assert body_mass_kg(with_lumped_pelvis(body)) == pytest.approx(body.mass_kg)
 
 
 def test_an_added_trunk_stands_upright_on_the_pelvis_about_where_a_real_one_is(body: Skeleton, walk: Motion) -> None:

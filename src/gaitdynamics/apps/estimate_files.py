@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gaitdynamics.biomech.anthropometry import estimated_height_m
+from gaitdynamics.biomech.anthropometry import body_mass_kg, estimated_height_m
 from gaitdynamics.biomech.summary import summarise
 from gaitdynamics.errors import InputFileError, InvalidModelError, InvalidMotionError, InvalidSubjectError, OutputError
 from gaitdynamics.io.external_loads import format_external_loads
@@ -54,17 +54,17 @@ def read_person(model_path: Path, *, mass_kg: float | None, height_m: float | No
     """
     skeleton = read_model(model_path)
     try:
-        model_height_m = estimated_height_m(skeleton)
+        model_height_m, model_mass_kg = estimated_height_m(skeleton), body_mass_kg(skeleton)
     except InvalidModelError as error:
         raise InvalidModelError(f"{model_path}: {error}") from None
-    if mass_kg is None and not MASS_RANGE_KG[0] <= skeleton.mass_kg <= MASS_RANGE_KG[1]:
+    if mass_kg is None and not MASS_RANGE_KG[0] <= model_mass_kg <= MASS_RANGE_KG[1]:
         raise InvalidSubjectError(
-            f"{model_path}: the model's bodies weigh {skeleton.mass_kg:g} kg together; a person has "
+            f"{model_path}: the model's bodies weigh {model_mass_kg:g} kg together; a person has "
             f"{MASS_RANGE_KG[0]:g} to {MASS_RANGE_KG[1]:g} kg. Give the person's mass with --mass."
         )
     subject = Subject(
         id=skeleton.name or model_path.stem,
-        mass_kg=skeleton.mass_kg if mass_kg is None else mass_kg,
+        mass_kg=model_mass_kg if mass_kg is None else mass_kg,
         height_m=model_height_m if height_m is None else height_m,
     )
     return Person(

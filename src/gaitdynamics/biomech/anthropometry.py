@@ -31,6 +31,13 @@ def estimated_height_m(skeleton: Skeleton) -> float:
     return float(lengths.mean() / THIGH_AND_SHANK_OF_HEIGHT)
 
 
+def body_mass_kg(skeleton: Skeleton) -> float:
+    """Mass of the person that a model stands for: its own, and a trunk's where the model is legs and pelvis alone."""
+    if _trunk_joint(skeleton) is not None or _pelvis_carries_trunk(skeleton):
+        return skeleton.mass_kg
+    return skeleton.mass_kg / (1 - UPPER_BODY_OF_MASS)
+
+
 def with_trunk(skeleton: Skeleton, motion: Motion, *, height_m: float) -> tuple[Skeleton, tuple[str, ...]]:
     """A body whose upper half is where it can be: measured, or else upright on the pelvis.
 
@@ -76,9 +83,14 @@ def _trunk_joint(skeleton: Skeleton) -> Joint | None:
     return branches[int(np.argmax(masses))]
 
 
+def _pelvis_carries_trunk(skeleton: Skeleton) -> bool:
+    pelvis = skeleton.bodies[skeleton.body_index[pelvis_of(skeleton)]]
+    return pelvis.mass_kg > LUMPED_PELVIS_OF_MASS * skeleton.mass_kg
+
+
 def _with_added_trunk(skeleton: Skeleton, height_m: float) -> Skeleton:
     pelvis = skeleton.bodies[skeleton.body_index[pelvis_of(skeleton)]]
-    if pelvis.mass_kg > LUMPED_PELVIS_OF_MASS * skeleton.mass_kg:
+    if _pelvis_carries_trunk(skeleton):
         trunk_mass = min(UPPER_BODY_OF_MASS * skeleton.mass_kg, pelvis.mass_kg)
         share_left = 1 - trunk_mass / pelvis.mass_kg
         lighter = replace(
@@ -87,7 +99,7 @@ def _with_added_trunk(skeleton: Skeleton, height_m: float) -> Skeleton:
             inertia_in_body_kgm2=pelvis.inertia_in_body_kgm2 * share_left,
         )
     else:
-        trunk_mass = skeleton.mass_kg * UPPER_BODY_OF_MASS / (1 - UPPER_BODY_OF_MASS)
+        trunk_mass = UPPER_BODY_OF_MASS * body_mass_kg(skeleton)
         lighter = pelvis
     hips = [leg.joint.parent_translation_m for leg in leg_joints(skeleton) if leg.name == "hip"]
     trunk = Body(

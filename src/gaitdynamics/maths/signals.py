@@ -27,12 +27,11 @@ def resample(values: np.ndarray, time_s: np.ndarray, new_time_s: np.ndarray) -> 
     Returns:
         (N, ...); the values themselves where the times agree but for rounding.
     """
-    step = float(new_time_s[1] - new_time_s[0])
-    if len(time_s) == len(new_time_s) and np.abs(time_s - new_time_s).max() < EVEN_SAMPLING_TOLERANCE * step:
+    if _are_same_times(time_s, new_time_s):
         return values
     from scipy.interpolate import CubicSpline  # a quarter of a second to import, and most motions need no resampling
 
-    ratio = step / float(np.median(np.diff(time_s)))
+    ratio = float(new_time_s[1] - new_time_s[0]) / float(np.median(np.diff(time_s)))
     if ratio > 1.5:
         half_width = round(ratio / 2)
         before, after = 2 * values[:1] - values[half_width:0:-1], 2 * values[-1:] - values[-2 : -2 - half_width : -1]
@@ -41,6 +40,18 @@ def resample(values: np.ndarray, time_s: np.ndarray, new_time_s: np.ndarray) -> 
         width = 2 * half_width + 1
         values = (sums[width:] - sums[:-width]) / width
     return CubicSpline(time_s, values, axis=0)(new_time_s)
+
+
+def interpolate(values: np.ndarray, time_s: np.ndarray, new_time_s: np.ndarray) -> np.ndarray:
+    """Values (T, ...) at other times (N, ...), linearly in between and held beyond the ends.
+
+    The values themselves where the times agree but for rounding. Zeros stay zeros, which cubics would not leave so.
+    """
+    if _are_same_times(time_s, new_time_s):
+        return values
+    flat = values.reshape(len(values), -1)
+    columns = [np.interp(new_time_s, time_s, column) for column in flat.T]
+    return np.stack(columns, axis=1).reshape(len(new_time_s), *values.shape[1:])
 
 
 def smooth(
@@ -102,6 +113,13 @@ def intervals(mask: np.ndarray) -> list[tuple[int, int]]:
     """Runs of True as [start, end) frames."""
     edges = np.diff(np.concatenate([[0], mask.astype(int), [0]]))
     return list(zip(np.flatnonzero(edges == 1).tolist(), np.flatnonzero(edges == -1).tolist(), strict=True))
+
+
+def _are_same_times(time_s: np.ndarray, new_time_s: np.ndarray) -> bool:
+    if len(time_s) != len(new_time_s):
+        return False
+    step = float(new_time_s[1] - new_time_s[0])
+    return bool(np.abs(time_s - new_time_s).max() < EVEN_SAMPLING_TOLERANCE * step)
 
 
 def _difference(num: int, order: int, sampling_rate_hz: float) -> sparse.csr_matrix:

@@ -13,15 +13,12 @@ from gaitdynamics.biomech.load_sharing import share_forces
 from gaitdynamics.biomech.plausibility import belt_warnings, knee_warnings
 from gaitdynamics.biomech.pressure import balance_point, pressure, right_share
 from gaitdynamics.errors import InvalidMotionError
-from gaitdynamics.maths.signals import even_times, resample
+from gaitdynamics.maths.signals import even_times, interpolate, resample
 from gaitdynamics.types.ground_reaction import GroundReaction
 from gaitdynamics.types.prediction import Prediction
 from gaitdynamics.types.trial import Trial
 
-WORKING_RATE_HZ = (
-    100.0,
-    200.0,
-)  # slower motions would blur the instants of contact, faster ones only cost time
+WORKING_RATE_HZ = (100.0, 200.0)  # slower would blur the instants of contact, faster only costs time
 PHYSICS = "physics"
 
 
@@ -81,9 +78,13 @@ def estimate_forces(trial: Trial, *, seed: int = 0) -> Prediction:
         body_weight_n=body_weight_n,
         sampling_rate_hz=rate_hz,
     )
-    forces = _at_times(
-        GroundReaction(time_s, force_n, under.cop_m, under.free_moment_nm, np.ones(force_n.shape[:2], dtype=bool)),
-        trial.motion.time_s,
+    times = trial.motion.time_s
+    forces = GroundReaction(
+        time_s=times,
+        force_n=interpolate(force_n, time_s, times),
+        cop_m=interpolate(under.cop_m, time_s, times),
+        free_moment_nm=interpolate(under.free_moment_nm, time_s, times),
+        valid=np.ones((len(times), 2), dtype=bool),
     )
     if contact.floor_m:
         warnings += (
@@ -92,22 +93,3 @@ def estimate_forces(trial: Trial, *, seed: int = 0) -> Prediction:
         )
     provenance = {"weights": PHYSICS, "seed": seed, "version": __version__}
     return Prediction(trial.motion, forces, belt_speed, warnings, provenance)
-
-
-def _at_times(forces: GroundReaction, time_s: np.ndarray) -> GroundReaction:
-    """Forces at other times, linearly in between."""
-    if len(time_s) == len(forces.time_s):
-        return replace(forces, time_s=time_s)
-
-    def at(values: np.ndarray) -> np.ndarray:
-        flat = values.reshape(len(values), -1)
-        columns = [np.interp(time_s, forces.time_s, flat[:, k]) for k in range(flat.shape[1])]
-        return np.stack(columns, axis=1).reshape(len(time_s), *values.shape[1:])
-
-    return GroundReaction(
-        time_s,
-        at(forces.force_n),
-        at(forces.cop_m),
-        at(forces.free_moment_nm),
-        np.ones((len(time_s), 2), dtype=bool),
-    )

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from gaitdynamics.biomech.events import STANCE_FORCE_N
 from gaitdynamics.biomech.kinematics import forward_axis, posed
 from gaitdynamics.errors import GaitDynamicsError, InputFileError
 from gaitdynamics.io.study import Interval, StudyTrial
 from gaitdynamics.maths.rotations import heading_axes, median_heading
-from gaitdynamics.maths.signals import intervals
+from gaitdynamics.maths.signals import interpolate, intervals
 from gaitdynamics.tasks.estimate_forces import estimate_forces
 from gaitdynamics.training.corpus import load_trial
 from gaitdynamics.types.ground_reaction import GroundReaction
@@ -32,7 +33,6 @@ PUBLISHED_NOTE = (
     "Tan et al. 2026: the authors' published figures, for other datasets than these."
 )
 ALL_SPLITS = "all"
-STANCE_FORCE_N = 20.0  # measured vertical force of a foot on the ground
 MIN_STANCE_S = 0.1
 PEAK_MARGIN_S = 0.03  # a largest force nearer than this to where the valid forces are cut is not known to be a peak
 LOADED_BW = 0.10  # vertical force above which the centre of pressure is compared
@@ -116,8 +116,8 @@ def force_errors(trial: Trial, estimated: GroundReaction, valid_s: Sequence[Inte
     is_valid &= (measured.time_s >= estimated.time_s[0]) & (measured.time_s <= estimated.time_s[-1])
     if not is_valid.any():
         raise InputFileError(f"{trial.name}: no valid measured force while the motion lasts.")
-    force = _interpolated(estimated.force_n, estimated.time_s, measured.time_s)
-    cop = _interpolated(estimated.cop_m, estimated.time_s, measured.time_s)
+    force = interpolate(estimated.force_n, estimated.time_s, measured.time_s)
+    cop = interpolate(estimated.cop_m, estimated.time_s, measured.time_s)
     facing = forward_axis(trial.skeleton, posed(trial.skeleton, trial.motion.values))
     in_valid = _within(trial.motion.time_s, valid_s)
     axes = heading_axes(median_heading(facing[in_valid] if in_valid.any() else facing))
@@ -199,9 +199,3 @@ def _within(time_s: np.ndarray, spans: Sequence[Interval]) -> np.ndarray:
     for start, end in spans:
         inside |= (time_s >= start) & (time_s < end)
     return inside
-
-
-def _interpolated(values: np.ndarray, time_s: np.ndarray, new_time_s: np.ndarray) -> np.ndarray:
-    flat = values.reshape(len(values), -1)
-    columns = [np.interp(new_time_s, time_s, flat[:, k]) for k in range(flat.shape[1])]
-    return np.stack(columns, axis=1).reshape(len(new_time_s), *values.shape[1:])
