@@ -97,6 +97,8 @@ def estimate(
             console.print(str(path), highlight=False, soft_wrap=True, markup=False)
         return
     console.print(_outcome_table(motions, outcomes))
+    console.print(f"Results in {out.resolve()}", highlight=False, soft_wrap=True, markup=False)
+    _print_reasons(motions, outcomes)
     if any(isinstance(outcome, Exception) for outcome in outcomes):
         raise typer.Exit(EXIT_SOME_FAILED)
 
@@ -238,20 +240,36 @@ def _outcome_table(motions: list[Path], outcomes: list[Any]) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("motion", "outcome", "steps/min", "m/s", "warnings")
+    table = Table("motion", "outcome", "activity", "m/s", "steps/min", "warnings")
     for motion, outcome in zip(motions, outcomes, strict=True):
         if isinstance(outcome, Exception):
-            table.add_row(Text(str(motion)), Text(f"failed: {_message(outcome)}", style="red"), "", "", "")
+            table.add_row(Text(motion.name), Text("failed", style="red"))
         else:
             gait = outcome.summary["gait"]
             table.add_row(
-                Text(str(motion)),
-                Text(str(outcome.paths[0])),
-                _number(gait["cadence_steps_per_min"], 0),
+                Text(motion.name),
+                "done",
+                gait["activity"] or "–",
                 _number(gait["speed_m_s"], 2),
-                Text("\n".join(outcome.summary["warnings"])),
+                _number(gait["cadence_steps_per_min"], 0),
+                str(len(outcome.summary["warnings"])),
             )
     return table
+
+
+def _print_reasons(motions: list[Path], outcomes: list[Any]) -> None:
+    """What failed and why; and each warning once, with the number of motions that it stands for."""
+    console = _console(stderr=True)
+    concerned: dict[str, list[str]] = {}
+    for motion, outcome in zip(motions, outcomes, strict=True):
+        if isinstance(outcome, Exception):
+            console.print(f"Failed: {_message(outcome)}", style="red", highlight=False, soft_wrap=True, markup=False)
+            continue
+        for warning in outcome.summary["warnings"]:
+            concerned.setdefault(warning.removeprefix(f"{motion.name}: "), []).append(motion.name)
+    for warning, names in concerned.items():
+        whose = names[0] if len(names) == 1 else f"{len(names)} motions"
+        console.print(f"Warning: {whose}: {warning}", style="yellow", highlight=False, soft_wrap=True, markup=False)
 
 
 def _demo_table(summary: dict[str, Any]) -> "Table":
