@@ -133,3 +133,13 @@ def test_feet_that_never_rest_are_refused() -> None:
     points = path.points_m + drift[:, None, None, None] * np.array([0.0, 0.3, 1.0])
     with pytest.raises(InvalidMotionError, match="no foot ever rests"):
         contact_of(FootPath(points, path.length_m), com_m)
+
+
+def test_a_stumble_does_not_make_a_walk_a_run() -> None:
+    is_flight = np.zeros(1000, dtype=bool)
+    is_flight[500:510] = True
+    stumble = Contact(np.repeat(~is_flight[:, None], 2, axis=1), is_flight, 0.0, 0.0)
+    assert not stumble.is_running
+    is_flight = np.arange(1000) % 40 < 10
+    run = Contact(np.repeat(~is_flight[:, None], 2, axis=1), is_flight, 0.0, 0.0)
+    assert run.is_running

@@ -35,7 +35,15 @@ def solved(
 ) -> WholeBody:
     com_m = body.centre_of_mass(posed(body, values)).numpy()
     flight = np.zeros(len(values), dtype=bool) if is_flight is None else is_flight
-    return newton_euler(body, values, com_m, sampling_rate_hz=RATE_HZ, heading=heading, is_flight=flight)
+    return newton_euler(
+        body,
+        values,
+        com_m,
+        sampling_rate_hz=RATE_HZ,
+        heading=heading,
+        is_flight=flight,
+        is_running=bool(flight.any()),
+    )
 
 
 def test_who_moves_steadily_needs_its_weight_alone(body: Skeleton) -> None:

@@ -25,6 +25,7 @@ MAX_DROPOUT_S = 0.04
 STANDING_HEIGHT_M = 0.015  # above its resting height a point of the foot stands on the belt
 OVERGROUND_SPEED_M_S = 0.2  # an inferred belt slower than this is a floor
 FLIGHT_FORCE_BW = 0.5  # a time without contact is a flight only if the body falls: total force below this
+RUNNING_FLIGHT_SHARE = 0.02  # of the time; a gait with more flight than this is running
 FLOOR_RANGE_M = (
     -0.06,
     0.10,
@@ -46,6 +47,11 @@ class Contact:
     is_flight: np.ndarray
     belt_speed_m_s: float
     floor_m: float
+
+    @property
+    def is_running(self) -> bool:
+        """More than a stumble is in the air."""
+        return bool(self.is_flight.mean() > RUNNING_FLIGHT_SHARE)
 
 
 def smoothed_path(path: FootPath, *, sampling_rate_hz: float) -> FootPath:

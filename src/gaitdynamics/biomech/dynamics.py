@@ -42,6 +42,7 @@ def newton_euler(
     sampling_rate_hz: float,
     heading: np.ndarray,
     is_flight: np.ndarray,
+    is_running: bool,
 ) -> WholeBody:
     """Total ground reaction from the motion of the whole body.
 
@@ -53,8 +54,9 @@ def newton_euler(
         com_m: centre of mass that belongs to them, (T, 3).
         heading: unit vector, (3,).
         is_flight: (T,).
+        is_running: which smoothing suits the gait.
     """
-    cutoffs = RUNNING_CUTOFFS_HZ if is_flight.any() else WALKING_CUTOFFS_HZ
+    cutoffs = RUNNING_CUTOFFS_HZ if is_running else WALKING_CUTOFFS_HZ
     axes = heading_axes(heading)
     in_heading = com_m @ axes.T
     smoothed = np.stack(

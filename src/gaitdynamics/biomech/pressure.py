@@ -83,7 +83,7 @@ def pressure(
         force_n: of each foot, (T, 2, 3).
         heading: unit vector, (3,), or at every frame, (T, 3).
     """
-    gait = "run" if contact.is_flight.any() else "walk"
+    gait = "run" if contact.is_running else "walk"
     feet = _foot_axes(path)
     usual = np.stack([_usual_advance(contact.is_down[:, f], gait, sampling_rate_hz) for f in range(2)], axis=1)
     point = np.stack([usual, np.zeros_like(usual)], axis=-1) * path.length_m[:, None]  # along, across, (T, 2, 2)

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from gaitdynamics.biomech.contact import RUNNING_FLIGHT_SHARE
 from gaitdynamics.biomech.events import Stance, foot_strikes, stances, toe_offs
 from gaitdynamics.biomech.kinematics import (
     angles_of_rotation,
@@ -23,7 +24,6 @@ from gaitdynamics.types.trial import Trial
 from gaitdynamics.units import DEGREES_PER_RADIAN, SIDE_NAMES
 
 ANGLE_NAMES = ("flexion", "adduction", "rotation")
-FLIGHT_SHARE = 0.02  # of the time; a gait with more flight than this is running
 
 
 def summarise(trial: Trial, prediction: Prediction) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def summarise(trial: Trial, prediction: Prediction) -> dict[str, Any]:
     loads = [_loads(forces, going, all_stances, foot, trial.subject.body_weight_n) for foot in range(2)]
     return {
         "gait": {
-            "activity": "run" if flight_share > FLIGHT_SHARE else "walk" if len(all_stances) > 2 else None,
+            "activity": "run" if flight_share > RUNNING_FLIGHT_SHARE else "walk" if len(all_stances) > 2 else None,
             "speed_m_s": _rounded(speed),
             "belt_speed_m_s": _rounded(prediction.belt_speed_m_s),
             "cadence_steps_per_min": _cadence(forces.time_s, all_stances),

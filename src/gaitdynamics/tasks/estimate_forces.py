@@ -58,7 +58,15 @@ def estimate_forces(trial: Trial, *, seed: int = 0) -> Prediction:
         contact = detect_contact(path, com_m, heading=heading, belt_speed_m_s=belt_speed, sampling_rate_hz=rate_hz)
     except InvalidMotionError as error:
         raise InvalidMotionError(" ".join([str(error), *knees])) from None
-    body = newton_euler(skeleton, values, com_m, sampling_rate_hz=rate_hz, heading=heading, is_flight=contact.is_flight)
+    body = newton_euler(
+        skeleton,
+        values,
+        com_m,
+        sampling_rate_hz=rate_hz,
+        heading=heading,
+        is_flight=contact.is_flight,
+        is_running=contact.is_running,
+    )
     pulls = body.force_n[:, 1] <= 0.0
     body = replace(body, force_n=np.where(pulls[:, None], 0.0, body.force_n))
     balance_m = balance_point(body, floor_m=contact.floor_m, body_weight_n=body_weight_n)
