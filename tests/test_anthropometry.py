@@ -9,7 +9,6 @@ import pytest
 
 from gaitdynamics.biomech.anthropometry import UPPER_BODY_OF_MASS, body_mass_kg, estimated_height_m, with_trunk
 from gaitdynamics.biomech.kinematics import posed
-from gaitdynamics.io.motion import read_motion
 from gaitdynamics.io.osim import read_model
 from gaitdynamics.types.motion import Motion
 from gaitdynamics.types.skeleton import Body, Skeleton
@@ -17,16 +16,6 @@ from gaitdynamics.types.skeleton import Body, Skeleton
 ASSETS = Path(str(files("gaitdynamics") / "assets"))
 HEIGHT_M = 1.75
 LUMBAR = ("lumbar_extension", "lumbar_bending", "lumbar_rotation")
-
-
-@pytest.fixture(scope="module")
-def body() -> Skeleton:
-    return read_model(ASSETS / "generic_body.osim")
-
-
-@pytest.fixture(scope="module")
-def walk(body: Skeleton) -> Motion:
-    return read_motion(ASSETS / "synthetic_walk.mot", body.coordinates)[0]
 
 
 def without_torso(skeleton: Skeleton) -> Skeleton:

@@ -396,7 +396,7 @@ def test_a_result_never_replaces_a_motion(run: Run, inputs: Path) -> None:
     for name in ("a.mot", "a_forces.mot"):
         (inputs / name).write_bytes(WALK.read_bytes())
     command = ["estimate", inputs / "a.mot", inputs / "a_forces.mot", "--model", BODY, "--out", inputs, "--overwrite"]
-    refused(run(*command), "a_forces.mot: a result would replace this motion")
+    refused(run(*command), "a_forces.mot: the result would replace an input")
     assert (inputs / "a_forces.mot").read_bytes() == WALK.read_bytes()
 
 

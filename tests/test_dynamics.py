@@ -1,14 +1,10 @@
 """Newton and Euler, on motions whose forces are known."""
 
-from importlib.resources import files
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from gaitdynamics.biomech.dynamics import WholeBody, newton_euler
 from gaitdynamics.biomech.kinematics import posed
-from gaitdynamics.io.osim import read_model
 from gaitdynamics.types.skeleton import Skeleton
 from gaitdynamics.units import STANDARD_GRAVITY_M_S2
 
@@ -16,11 +12,6 @@ RATE_HZ = 100.0
 TIME_S = np.arange(401) / RATE_HZ
 FORWARD = np.array([1.0, 0.0, 0.0])
 MIDDLE = slice(60, -60)
-
-
-@pytest.fixture(scope="module")
-def body() -> Skeleton:
-    return read_model(Path(str(files("gaitdynamics") / "assets" / "generic_body.osim")))
 
 
 def moved(body: Skeleton, **columns: np.ndarray) -> np.ndarray:

@@ -13,7 +13,6 @@ from scipy.interpolate import CubicSpline
 
 from gaitdynamics.biomech.kinematics import foot_paths, posed
 from gaitdynamics.errors import InvalidMotionError
-from gaitdynamics.io.motion import read_motion
 from gaitdynamics.io.osim import read_model
 from gaitdynamics.tasks.estimate_forces import estimate_forces
 from gaitdynamics.types.motion import Motion
@@ -30,16 +29,6 @@ BODY_WEIGHT_N = MASS_KG * STANDARD_GRAVITY_M_S2
 STRIDE_FRAMES = 108
 SPEED_M_S = 1.3
 MIRRORED = ("list", "rotation", "tz", "bending")  # of the pelvis and trunk: change sign in a mirror
-
-
-@pytest.fixture(scope="module")
-def body() -> Skeleton:
-    return read_model(ASSETS / "generic_body.osim")
-
-
-@pytest.fixture(scope="module")
-def walk(body: Skeleton) -> Motion:
-    return read_motion(ASSETS / "synthetic_walk.mot", body.coordinates)[0]
 
 
 def trial_of(skeleton: Skeleton, motion: Motion, *, belt_speed: float | None = 0.0, mass_kg: float = MASS_KG) -> Trial:

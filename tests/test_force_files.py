@@ -15,11 +15,11 @@ from gaitdynamics.io.forces import (
     format_forces,
     ground_reaction_from_sides,
     read_plates,
-    side_of,
 )
 from gaitdynamics.io.study import read_study
 from gaitdynamics.io.table import format_table
 from gaitdynamics.types.ground_reaction import GroundReaction
+from gaitdynamics.types.side import side_of
 
 NUM_FRAMES = 40
 TIME_S = np.arange(NUM_FRAMES) / 100

@@ -47,6 +47,7 @@ def under(
         body,
         path or feet(),
         contact,
+        balance_m=balance_point(body, floor_m=contact.floor_m, body_weight_n=WEIGHT_N),
         heading=heading,
         body_weight_n=WEIGHT_N,
         sampling_rate_hz=RATE_HZ,

@@ -82,9 +82,10 @@ def estimate(
     belt_speed_m_s = _belt_speed(belt_speed)
     _check_weights(weights)
     _check_distinct(motions)
-    from gaitdynamics.apps.estimate_files import output_paths, read_person
+    from gaitdynamics.apps.estimate_files import check_inputs_kept, output_paths, read_person
 
-    _check_kept(motions, [path for motion in motions for path in output_paths(motion, out)])
+    for motion in motions:
+        check_inputs_kept(output_paths(motion, out), [*motions, model])
     person = read_person(model, mass_kg=mass, height_m=height)
     outcomes = _estimate_all(motions, person, out=out, belt_speed_m_s=belt_speed_m_s, overwrite=overwrite, seed=seed)
     console = _console()
@@ -94,10 +95,10 @@ def estimate(
             raise outcome
         _print_warnings(outcome.summary)
         for path in outcome.paths:
-            console.print(str(path), highlight=False, soft_wrap=True, markup=False)
+            _say(str(path))
         return
     console.print(_outcome_table(motions, outcomes))
-    console.print(f"Results in {out.resolve()}", highlight=False, soft_wrap=True, markup=False)
+    _say(f"Results in {out.resolve()}")
     _print_reasons(motions, outcomes)
     if any(isinstance(outcome, Exception) for outcome in outcomes):
         raise typer.Exit(EXIT_SOME_FAILED)
@@ -130,13 +131,9 @@ def demo(
         (loads, "the same as external loads, for OpenSim's inverse dynamics"),
         (summary, "events, steps, peaks, impulses, asymmetry, warnings"),
     ):
-        console.print(f"{path}\n    {meaning}", highlight=False, soft_wrap=True, markup=False)
-    console.print(
-        "Body and walk are synthetic: made from published averages, measured on nobody.\n"
-        "Your own: gaitdynamics estimate MOTION.mot --model MODEL.osim",
-        highlight=False,
-        markup=False,
-    )
+        _say(f"{path}\n    {meaning}")
+    _say("Body and walk are synthetic: made from published averages, measured on nobody.")
+    _say("Your own: gaitdynamics estimate MOTION.mot --model MODEL.osim")
 
 
 @app.command()
@@ -229,13 +226,6 @@ def _check_distinct(motions: list[Path]) -> None:
         seen[motion.stem] = motion
 
 
-def _check_kept(motions: list[Path], results: list[Path]) -> None:
-    inputs = {motion.resolve() for motion in motions}
-    for path in results:
-        if path.resolve() in inputs:
-            raise OutputError(f"{path}: a result would replace this motion. Choose another folder with --out.")
-
-
 def _outcome_table(motions: list[Path], outcomes: list[Any]) -> "Table":
     from rich.table import Table
     from rich.text import Text
@@ -259,17 +249,16 @@ def _outcome_table(motions: list[Path], outcomes: list[Any]) -> "Table":
 
 def _print_reasons(motions: list[Path], outcomes: list[Any]) -> None:
     """What failed and why; and each warning once, with the number of motions that it stands for."""
-    console = _console(stderr=True)
     concerned: dict[str, list[str]] = {}
     for motion, outcome in zip(motions, outcomes, strict=True):
         if isinstance(outcome, Exception):
-            console.print(f"Failed: {_message(outcome)}", style="red", highlight=False, soft_wrap=True, markup=False)
+            _say(f"Failed: {_message(outcome)}", style="red", stderr=True)
             continue
         for warning in outcome.summary["warnings"]:
             concerned.setdefault(warning.removeprefix(f"{motion.name}: "), []).append(motion.name)
     for warning, names in concerned.items():
         whose = names[0] if len(names) == 1 else f"{len(names)} motions"
-        console.print(f"Warning: {whose}: {warning}", style="yellow", highlight=False, soft_wrap=True, markup=False)
+        _say(f"Warning: {whose}: {warning}", style="yellow", stderr=True)
 
 
 def _demo_table(summary: dict[str, Any]) -> "Table":
@@ -347,9 +336,13 @@ def _number(value: float | None, digits: int) -> str:
 
 
 def _print_warnings(summary: dict[str, Any]) -> None:
-    console = _console(stderr=True)
     for warning in summary["warnings"]:
-        console.print(f"Warning: {warning}", style="yellow", highlight=False, soft_wrap=True, markup=False)
+        _say(f"Warning: {warning}", style="yellow", stderr=True)
+
+
+def _say(text: str, *, style: str | None = None, stderr: bool = False) -> None:
+    """Print text as it is: names of files are no markup, and lines are for the terminal to break."""
+    _console(stderr=stderr).print(text, style=style, highlight=False, soft_wrap=True, markup=False)
 
 
 def _console(*, stderr: bool = False) -> "Console":
@@ -366,5 +359,5 @@ def _progress() -> Any:
 
 
 def _fail(message: str) -> None:
-    _console(stderr=True).print(f"Error: {message}", style="red", highlight=False, soft_wrap=True, markup=False)
+    _say(f"Error: {message}", style="red", stderr=True)
     sys.exit(EXIT_BAD_INPUT)

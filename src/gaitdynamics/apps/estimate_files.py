@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -83,6 +84,18 @@ def output_paths(motion_path: Path, out: Path) -> tuple[Path, ...]:
     return tuple(out / f"{motion_path.stem}{suffix}" for suffix in OUTPUT_SUFFIXES)
 
 
+def check_inputs_kept(results: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """Make sure that no result replaces an input, even with `--overwrite`.
+
+    Raises:
+        OutputError: one would.
+    """
+    kept = {path.resolve() for path in inputs}
+    for path in results:
+        if path.resolve() in kept:
+            raise OutputError(f"{path}: the result would replace an input. Choose another folder with --out.")
+
+
 def estimate_file(
     motion_path: Path,
     person: Person,
@@ -101,10 +114,7 @@ def estimate_file(
         GaitDynamicsError: the motion can't be read or used, or the results can't be written.
     """
     forces_path, loads_path, summary_path = paths = output_paths(motion_path, out)
-    inputs = {motion_path.resolve(), person.model_path.resolve()}
-    for path in paths:
-        if path.resolve() in inputs:
-            raise OutputError(f"{path}: the result would replace an input. Choose another folder with --out.")
+    check_inputs_kept(paths, [motion_path, person.model_path])
     check_writable(paths, overwrite=overwrite)
     motion, warnings = read_motion(motion_path, person.skeleton.coordinates)
     motion = replace(motion, values=person.skeleton.with_coupled_values(motion.values))

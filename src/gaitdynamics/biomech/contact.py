@@ -25,6 +25,7 @@ MAX_DROPOUT_S = 0.04
 STANDING_HEIGHT_M = 0.015  # above its resting height a point of the foot stands on the belt
 OVERGROUND_SPEED_M_S = 0.2  # an inferred belt slower than this is a floor
 FLIGHT_FORCE_BW = 0.5  # a time without contact is a flight only if the body falls: total force below this
+FALL_CUTOFF_HZ = 8.0  # for the height of the centre of mass, to tell that
 RUNNING_FLIGHT_SHARE = 0.02  # of the time; a gait with more flight than this is running
 FLOOR_RANGE_M = (
     -0.06,
@@ -134,9 +135,8 @@ def _stances(can_land: np.ndarray, can_stay: np.ndarray, sampling_rate_hz: float
 def _flights(is_down: np.ndarray, height_m: np.ndarray, sampling_rate_hz: float) -> np.ndarray:
     """Times without contact during which the body falls, by the mean acceleration over each."""
     is_flight = np.zeros(len(is_down), dtype=bool)
-    velocity = derivative(
-        smooth(height_m, cutoff_hz=8.0, sampling_rate_hz=sampling_rate_hz), sampling_rate_hz=sampling_rate_hz
-    )
+    steady = smooth(height_m, cutoff_hz=FALL_CUTOFF_HZ, sampling_rate_hz=sampling_rate_hz)
+    velocity = derivative(steady, sampling_rate_hz=sampling_rate_hz)
     for start, end in intervals(~_any_foot(is_down)):
         last = min(end, len(velocity) - 1)
         if last <= start:

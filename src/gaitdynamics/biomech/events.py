@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from gaitdynamics.maths.signals import intervals
-from gaitdynamics.types.ground_reaction import GroundReaction
+from gaitdynamics.types.ground_reaction import CONTACT_FORCE_N, GroundReaction
 
-STANCE_FORCE_N = 20.0  # the usual threshold of gait laboratories
 MIN_STANCE_S = 0.05
 
 
@@ -31,7 +30,7 @@ def stances(forces: GroundReaction) -> tuple[Stance, ...]:
     """The stances of both feet, by the time they start."""
     found = []
     for foot in range(2):
-        for start, end in intervals(forces.force_n[:, foot, 1] > STANCE_FORCE_N):
+        for start, end in intervals(forces.force_n[:, foot, 1] > CONTACT_FORCE_N):
             is_whole = start > 0 and end < len(forces.time_s)
             if forces.time_s[end - 1] - forces.time_s[start] >= MIN_STANCE_S or not is_whole:
                 found.append(Stance(foot, start, end, is_whole))

@@ -89,9 +89,19 @@ def pelvis_of(skeleton: Skeleton) -> str:
 
 def segment_rotations(skeleton: Skeleton, pose: Pose) -> np.ndarray:
     """Orientation of every body's canonical axes in the ground frame, (..., B, 3, 3)."""
+    return (pose.rotation @ _canonical_axes(skeleton)).numpy()
+
+
+def segment_rotation(skeleton: Skeleton, pose: Pose, body: str) -> np.ndarray:
+    """Orientation of one body's canonical axes in the ground frame, (..., 3, 3)."""
+    index = skeleton.body_index[body]
+    return (pose.rotation[..., index, :, :] @ _canonical_axes(skeleton)[index]).numpy()
+
+
+def _canonical_axes(skeleton: Skeleton) -> torch.Tensor:
+    """Every body's canonical axes in its own, (B, 3, 3)."""
     zero = posed(skeleton, np.zeros((1, len(skeleton.coordinates))))
-    axes = torch.from_numpy(_axes_of_zero_pose(skeleton, zero))
-    return (pose.rotation @ (zero.rotation[0].mT @ axes)).numpy()
+    return zero.rotation[0].mT @ torch.from_numpy(_axes_of_zero_pose(skeleton, zero))
 
 
 def _axes_of_zero_pose(skeleton: Skeleton, zero: Pose) -> np.ndarray:
@@ -109,7 +119,7 @@ def _axes_of_zero_pose(skeleton: Skeleton, zero: Pose) -> np.ndarray:
 
 def forward_axis(skeleton: Skeleton, pose: Pose) -> np.ndarray:
     """The direction that the pelvis faces, (T, 3), a unit vector in the ground frame."""
-    return segment_rotations(skeleton, pose)[:, skeleton.body_index[pelvis_of(skeleton)], :, 0]
+    return segment_rotation(skeleton, pose, pelvis_of(skeleton))[..., 0]
 
 
 def heading_of(skeleton: Skeleton, pose: Pose) -> np.ndarray:
@@ -201,14 +211,13 @@ def foot_paths(skeleton: Skeleton, pose: Pose, *, height_m: float) -> FootPath:
     the toes are hinged or, in a foot of one piece, where a foot of that body height has it.
     """
     paths, lengths = [], []
-    segments = segment_rotations(skeleton, pose)
     for foot in skeleton.feet:
-        index = skeleton.body_index[foot.hindfoot]
-        heel = pose.origin_m[:, index].numpy()
+        heel = pose.origin_m[:, skeleton.body_index[foot.hindfoot]].numpy()
         if foot.toes is not None:
             toe = pose.origin_m[:, skeleton.body_index[foot.toes]].numpy()
         else:
-            toe = heel + segments[:, index, :, 0] * (_FOOT_LENGTH_OF_HEIGHT * _HEEL_TO_TOE_JOINT * height_m)
+            pointing = segment_rotation(skeleton, pose, foot.hindfoot)[..., 0]
+            toe = heel + pointing * (_FOOT_LENGTH_OF_HEIGHT * _HEEL_TO_TOE_JOINT * height_m)
         paths.append(np.stack([heel, toe], axis=1))
         lengths.append(np.median(np.linalg.norm(toe - heel, axis=-1)))
     return FootPath(np.stack(paths, axis=1), np.array(lengths))

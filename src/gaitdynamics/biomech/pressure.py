@@ -68,6 +68,7 @@ def pressure(
     path: FootPath,
     contact: Contact,
     *,
+    balance_m: np.ndarray,
     heading: np.ndarray,
     body_weight_n: float,
     sampling_rate_hz: float,
@@ -81,6 +82,7 @@ def pressure(
 
     Args:
         force_n: of each foot, (T, 2, 3).
+        balance_m: the `balance_point`, (T, 3).
         heading: unit vector, (3,), or at every frame, (T, 3).
     """
     gait = "run" if contact.is_running else "walk"
@@ -91,9 +93,8 @@ def pressure(
     total = vertical.sum(axis=1)
     share = vertical / np.where(total > 0, total, 1.0)[:, None]
 
-    balance = balance_point(body, floor_m=contact.floor_m, body_weight_n=body_weight_n)
     expected = (share[..., None] * _placed(point, path, feet)).sum(axis=1)
-    miss = (balance - expected)[:, [0, 2]]
+    miss = (balance_m - expected)[:, [0, 2]]
     is_known = np.isfinite(miss).all(axis=1) & contact.is_down.any(axis=1)
     if is_known.any():
         axes = np.broadcast_to(heading_axes(heading), (len(miss), 3, 3))[:, ::2, ::2]  # forward and right

@@ -6,8 +6,9 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from gaitdynamics.errors import InputFileError
-from gaitdynamics.io.forces import Plate, identifiers, make_plate, side_of
+from gaitdynamics.io.forces import Plate, identifiers, make_plate
 from gaitdynamics.io.table import read_table, read_text
+from gaitdynamics.types.side import side_of
 from gaitdynamics.units import SIDE_NAMES, SIDES
 
 _IDENTIFIERS = ("force", "point", "torque")

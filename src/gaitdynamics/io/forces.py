@@ -3,16 +3,18 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from gaitdynamics.errors import InputFileError
 from gaitdynamics.io.table import Table, format_table, read_table, shortened
-from gaitdynamics.types.ground_reaction import GroundReaction
-from gaitdynamics.units import SIDE_NAMES, SIDES
+from gaitdynamics.maths.signals import interpolate, intervals
+from gaitdynamics.types.ground_reaction import CONTACT_FORCE_N, GroundReaction
+from gaitdynamics.types.side import side_of, words_of
+from gaitdynamics.units import SIDES
 
-CONTACT_FORCE_N = 20.0  # the usual threshold of gait laboratories; below it the centre of pressure is noise
 LARGEST_PLACE_M = 100.0  # a loaded centre of pressure further from the origin is in millimetres
 FORCE_DECIMALS = 6
 
@@ -132,15 +134,6 @@ def make_plate(
     return plate
 
 
-def side_of(name: str) -> str | None:
-    """'r' or 'l' where the name of a force or body has it as a word, or says right or left; else None."""
-    words = _words(name)
-    sides = [
-        side for side, side_name in zip(SIDES, SIDE_NAMES, strict=True) if side in words or side_name in name.lower()
-    ]
-    return sides[0] if len(sides) == 1 else None
-
-
 def ground_reaction_from_sides(plates: Sequence[Plate]) -> GroundReaction:
     """The forces on both feet, from plates that say which foot they carry.
 
@@ -186,13 +179,7 @@ def assign_feet(plates: Sequence[Plate], time_s: np.ndarray, feet_m: np.ndarray)
         InputFileError: the plates' times differ.
     """
     plate_time_s = _common_time(plates)
-    feet_at_plate_m = np.stack(
-        [
-            np.stack([np.interp(plate_time_s, time_s, feet_m[:, foot, axis]) for axis in range(3)], axis=1)
-            for foot in range(len(SIDES))
-        ],
-        axis=1,
-    )
+    feet_at_plate_m = interpolate(feet_m, time_s, plate_time_s)
     sided = [part for plate in plates for part in _split_by_foot(plate, feet_at_plate_m)]
     forces = ground_reaction_from_sides(sided)
     during_motion = (plate_time_s >= time_s[0]) & (plate_time_s <= time_s[-1])
@@ -232,10 +219,6 @@ def identifiers(side: str) -> tuple[str, str, str]:
     return f"ground_force_{side}_v", f"ground_force_{side}_p", f"ground_torque_{side}_"
 
 
-def _words(name: str) -> tuple[str, ...]:
-    return tuple(word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+", name))
-
-
 def _triples(
     table: Table,
 ) -> tuple[dict[tuple[Owner, str], list[str]], dict[Owner, str]]:
@@ -249,7 +232,7 @@ def _triples(
         match = _COMPONENT.fullmatch(label)
         if match is None:
             continue
-        words = _words(match["stem"])
+        words = words_of(match["stem"])
         meant = [_QUANTITY_OF_WORD[word] for word in words if word in _QUANTITY_OF_WORD]
         letter = match["kind"].lower()
         if not meant and not letter:
@@ -324,14 +307,13 @@ def _split_by_foot(plate: Plate, feet_m: np.ndarray) -> list[Plate]:
 
 def _foot_of_frames(plate: Plate, feet_m: np.ndarray) -> np.ndarray:
     """0 (right) or 1 (left) for each frame, −1 for a plate that nobody steps on, (T,)."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], plate.is_loaded, [False])).astype(int)))
-    starts, ends = edges[::2], edges[1::2]
-    if not starts.size:
+    contacts = intervals(plate.is_loaded)
+    if not contacts:
         return np.full(len(plate.time_s), -1)
     horizontal = [0, 2]
     distance_m = np.linalg.norm(feet_m[:, :, horizontal] - plate.point_m[:, None, horizontal], axis=-1)
     distance_m[np.isnan(distance_m)] = np.inf
-    feet = [int(np.argmin(np.median(distance_m[start:end], axis=0))) for start, end in zip(starts, ends, strict=True)]
+    feet = [int(np.argmin(np.median(distance_m[start:end], axis=0))) for start, end in contacts]
     # Each frame goes with the nearest contact in time: the border is midway between two contacts.
-    borders = (ends[:-1] + starts[1:]) / 2
+    borders = [(before[1] + after[0]) / 2 for before, after in pairwise(contacts)]
     return np.array(feet)[np.searchsorted(borders, np.arange(len(plate.time_s)), side="right")]

@@ -82,6 +82,7 @@ def estimate_forces(trial: Trial, *, seed: int = 0) -> Prediction:
         body,
         path,
         contact,
+        balance_m=balance_m,
         heading=going,
         body_weight_n=body_weight_n,
         sampling_rate_hz=rate_hz,

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from gaitdynamics.biomech.events import STANCE_FORCE_N
 from gaitdynamics.biomech.kinematics import forward_axis, posed
 from gaitdynamics.errors import GaitDynamicsError, InputFileError
 from gaitdynamics.io.study import Interval, StudyTrial
@@ -15,7 +14,7 @@ from gaitdynamics.maths.rotations import heading_axes, median_heading
 from gaitdynamics.maths.signals import interpolate, intervals
 from gaitdynamics.tasks.estimate_forces import estimate_forces
 from gaitdynamics.training.corpus import load_trial
-from gaitdynamics.types.ground_reaction import GroundReaction
+from gaitdynamics.types.ground_reaction import CONTACT_FORCE_N, GroundReaction
 from gaitdynamics.types.trial import Trial
 from gaitdynamics.units import MILLIMETRES_PER_METRE
 
@@ -142,12 +141,12 @@ def _peak_errors(force_n: np.ndarray, measured: GroundReaction, is_valid: np.nda
     time = measured.time_s
     for foot in range(2):
         vertical = measured.force_n[:, foot, 1]
-        for start, end in intervals(is_valid & (vertical > STANCE_FORCE_N)):
+        for start, end in intervals(is_valid & (vertical > CONTACT_FORCE_N)):
             if time[end - 1] - time[start] < MIN_STANCE_S:
                 continue
             peak_s = time[start + int(np.argmax(vertical[start:end]))]
-            is_cut_before = start == 0 or vertical[start - 1] > STANCE_FORCE_N
-            is_cut_after = end == len(time) or vertical[end] > STANCE_FORCE_N
+            is_cut_before = start == 0 or vertical[start - 1] > CONTACT_FORCE_N
+            is_cut_after = end == len(time) or vertical[end] > CONTACT_FORCE_N
             if (is_cut_before and peak_s - time[start] < PEAK_MARGIN_S) or (
                 is_cut_after and time[end - 1] - peak_s < PEAK_MARGIN_S
             ):

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+CONTACT_FORCE_N = 20.0  # the usual threshold of gait laboratories; below it the centre of pressure is noise
+
 
 @dataclass(frozen=True)
 class GroundReaction:

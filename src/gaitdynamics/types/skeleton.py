@@ -9,7 +9,6 @@ free joints and welds are special cases of it.
 from __future__ import annotations
 
 import dataclasses
-import re
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,6 +16,7 @@ import numpy as np
 import torch
 
 from gaitdynamics.errors import InvalidModelError
+from gaitdynamics.types.side import side_of
 from gaitdynamics.units import SIDE_NAMES, SIDES
 
 DIFFERENCE_S = 1e-4  # for velocities; a joint turns by a thousandth of a radian in it
@@ -70,7 +70,7 @@ class CubicSpline:
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         pieces, starts = (part.to(x) for part in self._pieces)
-        piece = torch.searchsorted(x.new_tensor(self.knots), x.detach().contiguous(), right=True)
+        piece = torch.searchsorted(starts[1:], x.detach().contiguous(), right=True)  # starts[1:] are the knots
         t = x - starts[piece]
         a, b, c, d = pieces[piece].unbind(-1)
         return ((a * t + b) * t + c) * t + d
@@ -388,7 +388,7 @@ def find_feet(body_names: tuple[str, ...]) -> tuple[Foot, Foot]:
     """The bodies that make the right and the left foot, by the names in use for them."""
     feet = []
     for side, side_name in zip(SIDES, SIDE_NAMES, strict=True):
-        own = [name for name in body_names if _side_of(name) == side]
+        own = [name for name in body_names if side_of(name) == side]
         hindfoot = _first_matching(own, ("calcn", "calcaneus", "hindfoot", "rearfoot", "heel", "foot"))
         if hindfoot is None:
             raise InvalidModelError(
@@ -398,14 +398,6 @@ def find_feet(body_names: tuple[str, ...]) -> tuple[Foot, Foot]:
         rest = [name for name in own if name != hindfoot]
         feet.append(Foot(side, hindfoot, _first_matching(rest, ("toe", "forefoot", "phalan"))))
     return feet[0], feet[1]
-
-
-def _side_of(name: str) -> str | None:
-    words = re.split(r"[^A-Za-z]+|(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", name)
-    for side, side_name in zip(SIDES, SIDE_NAMES, strict=True):
-        if {side, side_name} & {word.lower() for word in words}:
-            return side
-    return None
 
 
 def _first_matching(names: list[str], stems: tuple[str, ...]) -> str | None:
