@@ -33,7 +33,7 @@ def estimated_height_m(skeleton: Skeleton) -> float:
 
 def body_mass_kg(skeleton: Skeleton) -> float:
     """Mass of the person that a model stands for: its own, and a trunk's where the model is legs and pelvis alone."""
-    if _trunk_joint(skeleton) is not None or _pelvis_carries_trunk(skeleton):
+    if trunk_joint(skeleton) is not None or _pelvis_carries_trunk(skeleton):
         return skeleton.mass_kg
     return skeleton.mass_kg / (1 - UPPER_BODY_OF_MASS)
 
@@ -49,14 +49,14 @@ def with_trunk(skeleton: Skeleton, motion: Motion, *, height_m: float) -> tuple[
         The skeleton, its mass unchanged (or completed, if the model had legs and pelvis alone), and what the user
         must know.
     """
-    trunk_joint = _trunk_joint(skeleton)
-    if trunk_joint is None:
+    joint = trunk_joint(skeleton)
+    if joint is None:
         completed = _with_added_trunk(skeleton, height_m)
         return completed, (
             f"The model has no torso: an upright trunk of {100 * UPPER_BODY_OF_MASS:.0f} % of body mass was put on its "
             "pelvis (de Leva 1996). Forces are less certain than with a measured trunk, fore and aft above all.",
         )
-    names = {axis.coordinate for axis in trunk_joint.rotations if axis.coordinate}
+    names = {axis.coordinate for axis in joint.rotations if axis.coordinate}
     columns = [i for i, name in enumerate(motion.coordinates) if name in names]
     is_measured = any(
         motion.observed[:, i].any() and np.ptp(motion.values[motion.observed[:, i], i]) > MOVING_RAD for i in columns
@@ -64,12 +64,12 @@ def with_trunk(skeleton: Skeleton, motion: Motion, *, height_m: float) -> tuple[
     if is_measured:
         return skeleton, ()
     reason = f"no lumbar motion was measured ({', '.join(sorted(names))})" if names else "the model's torso is fixed"
-    return held_upright(skeleton, trunk_joint), (
+    return held_upright(skeleton, joint), (
         f"The trunk is held upright, because {reason}. Forces are less certain than with a measured trunk.",
     )
 
 
-def _trunk_joint(skeleton: Skeleton) -> Joint | None:
+def trunk_joint(skeleton: Skeleton) -> Joint | None:
     """The joint on the pelvis that carries the upper body: the heaviest branch that is no leg."""
     pelvis = pelvis_of(skeleton)
     legs = {joint.name for foot in skeleton.feet for joint in skeleton.path_to_root(foot.hindfoot)}

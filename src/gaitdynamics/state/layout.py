@@ -163,10 +163,50 @@ def _published_channels() -> tuple[Channel, ...]:
     return tuple(channels)
 
 
+def _physics_channels() -> tuple[Channel, ...]:
+    """What the force model sees of a motion: mechanics of the whole body, and each foot's kinematics."""
+    channels = [
+        *_vector("total_force", "body weight"),
+        *_vector("quick_force", "body weight"),
+        *_vector("com_velocity", "1/s"),
+        _channel("com_height", "com_height", "1"),
+        _channel("flight", "flight", "1"),
+        _channel("running", "running", "1"),
+    ]
+    for segment in ("pelvis", "trunk"):
+        channels += [
+            _channel(f"{segment}_tilt", f"{segment}_orientation", "rad"),
+            _channel(f"{segment}_list", f"{segment}_orientation", "rad", -1.0),
+            _channel(f"{segment}_rotation", f"{segment}_orientation", "rad", -1.0),
+        ]
+    channels += [_channel(f"moment_{axis}", "moment", "body weight", -_vector_sign(axis)) for axis in "xyz"]
+    for side in SIDE_NAMES:
+        for name in ("down", "since_landing", "until_leaving", "progress"):
+            channels.append(_channel(f"{name}_{side}", f"contact_{side}", "1"))
+        channels += _vector(f"shared_force_{side}", "body weight")
+        channels += _vector(f"pressure_{side}", "1", axes="xz")
+        channels += _vector(f"balance_{side}", "1", axes="xz")
+        for point in ("heel", "toe"):
+            channels += _vector(f"{point}_{side}", "1")
+            channels += _vector(f"{point}_velocity_{side}", "1/s")
+            channels.append(_channel(f"{point}_acceleration_{side}", f"{point}_acceleration_{side}", "g"))
+        for joint in ("hip", "knee", "ankle"):
+            group = f"{joint}_{side}"
+            channels += [_channel(f"{group}_{angle}", group, "rad") for angle in ("flexion", "adduction", "rotation")]
+            channels.append(_channel(f"{group}_flexion_rate", group, "rad/s"))
+    channels += [_channel(f"observed_{group}", "observed", "1") for group in OBSERVED_GROUPS]
+    return tuple(channels)
+
+
 def _is_midline(ball: str) -> bool:
     """The authors turn a left hip as a right one, so that mirroring swaps hips and turns no sign."""
     return not ball.startswith("hip")
 
 
+OBSERVED_GROUPS = (
+    *("pelvis_translation", "pelvis_orientation", "lumbar"),
+    *(f"{joint}_{side}" for side in SIDE_NAMES for joint in ("hip", "knee", "ankle")),
+)
 GAIT = StateLayout("gait", _gait_channels())
 PUBLISHED = StateLayout("published", _published_channels())
+PHYSICS = StateLayout("physics", _physics_channels())
