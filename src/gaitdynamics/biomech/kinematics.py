@@ -33,6 +33,15 @@ TURN_RAD = np.pi / 4  # a person who faces further apart than this turns
 TURN_CUTOFF_HZ = 0.5  # below stride frequency
 _HEEL_TO_TOE_JOINT = 1 / (1 + _TOE_LENGTH)
 
+# The search for coordinates under which a chain of joints has a rotation.
+RESTART_MISS = 1e-8  # squared radians: beyond it the search begins again elsewhere
+_NUDGE = 1e-6  # of a coordinate, for its effect
+_DAMPING = 1e-9  # against the square of an axis' effect, which is 1
+_LARGEST_STEP_RAD, _SMALLEST_STEP_RAD, _MAX_TURN_STEPS = 1.0, 1e-9, 20
+_ORIGIN_STEPS = 2  # one for sliders, which are linear, and one for its rounding
+_GRID = {1: 24, 2: 16, 3: 8}  # ticks of a full turn, by number of coordinates
+_BENT_PENALTY = 0.02  # of a posture's score, 3 at best, per square radian
+
 
 @dataclass(frozen=True)
 class LegJoint:
@@ -148,10 +157,30 @@ def joint_rotation(skeleton: Skeleton, values: np.ndarray, joint: Joint) -> np.n
 
 def rotation_in_parent(skeleton: Skeleton, segments: np.ndarray, joint: Joint) -> np.ndarray:
     """Orientation of a joint's child in its parent, (T, 3, 3), from canonical segment orientations (T, B, 3, 3)."""
-    child = segments[:, skeleton.body_index[joint.child]]
-    if joint.parent == "ground":
-        return child
-    return segments[:, skeleton.body_index[joint.parent]].swapaxes(-1, -2) @ child
+    return chain_rotation(skeleton, segments, (joint,))
+
+
+def chain_between(skeleton: Skeleton, proximal: str, distal: str) -> tuple[Joint, ...]:
+    """The joints from a body, or 'ground', out to one that it carries."""
+    chain: list[Joint] = []
+    for joint in skeleton.path_to_root(distal):
+        chain.insert(0, joint)
+        if joint.parent == proximal:
+            break
+    return tuple(chain)
+
+
+def chain_rotation(skeleton: Skeleton, segments: np.ndarray, chain: tuple[Joint, ...]) -> np.ndarray:
+    """Orientation of the last body of a chain in the one that carries it, (T, 3, 3).
+
+    Args:
+        segments: canonical orientations, (T, B, 3, 3).
+        chain: each joint's parent is the child of the one before.
+    """
+    distal = segments[:, skeleton.body_index[chain[-1].child]]
+    if chain[0].parent == "ground":
+        return distal
+    return segments[:, skeleton.body_index[chain[0].parent]].swapaxes(-1, -2) @ distal
 
 
 def joint_angles(skeleton: Skeleton, values: np.ndarray, leg: LegJoint) -> np.ndarray:
@@ -169,38 +198,147 @@ def rotation_of_angles(angles: np.ndarray, leg: LegJoint) -> np.ndarray:
     return from_flexion_adduction_rotation(angles * _signs(leg))
 
 
-def with_joint_rotation(
-    skeleton: Skeleton, values: np.ndarray, joint: Joint, rotation: np.ndarray, *, num_steps: int = 8
-) -> np.ndarray:
-    """Coordinates of the user's model under which a joint has a canonical rotation, as far as its axes allow.
+def with_joint_rotation(skeleton: Skeleton, values: np.ndarray, joint: Joint, rotation: np.ndarray) -> np.ndarray:
+    """Coordinates under which one joint has a canonical rotation: the inverse of `joint_rotation`."""
+    return with_chain_rotation(skeleton, values, (joint,), rotation)
 
-    Gauss–Newton on the joint's own coordinates; the inverse of `joint_rotation`.
+
+def with_chain_rotation(
+    skeleton: Skeleton, values: np.ndarray, chain: tuple[Joint, ...], rotation: np.ndarray
+) -> np.ndarray:
+    """Coordinates of the user's model under which a chain has a canonical rotation, as far as its axes allow.
+
+    Damped Gauss–Newton on the chain's own coordinates, from the given ones; where that ends short of the rotation, also
+    from the best of a grid of all postures. The inverse of `chain_rotation`.
 
     Args:
         values: coordinates to start from, (T, C).
-        joint: whose coordinates are changed.
+        chain: joints whose coordinates are changed, those that the model locks excepted.
         rotation: wanted, (T, 3, 3).
-        num_steps: of Gauss–Newton; a hinge of one axis takes one or two.
 
     Returns:
-        (T, C); the coordinates of other joints as they were.
+        (T, C); the coordinates of other joints as they were, coupled ones too.
     """
-    columns = [
-        skeleton.coordinate_names.index(name) for name in dict.fromkeys(a.coordinate for a in joint.rotations) if name
-    ]
+    columns = chain_columns(skeleton, chain)
+    if not columns:
+        return values.copy()
+    part = _part(skeleton, chain)
+    axes = _canonical_axes(skeleton).numpy()
+    wanted = rotation @ axes[skeleton.body_index[chain[-1].child]].T
+    if chain[0].parent != "ground":
+        wanted = axes[skeleton.body_index[chain[0].parent]] @ wanted
+
+    result = _turned_towards(part, values, columns, wanted)
+    miss = _miss(part, result, wanted)
+    far = np.flatnonzero(miss > RESTART_MISS)
+    if len(far) and len(columns) in _GRID:
+        start = _nearest_of_grid(part, values[far], columns, wanted[far])
+        again = _turned_towards(part, start, columns, wanted[far])
+        is_better = _miss(part, again, wanted[far]) < miss[far] - RESTART_MISS
+        result[far[is_better]] = again[is_better]
+    return result
+
+
+def with_chain_origin(
+    skeleton: Skeleton, values: np.ndarray, chain: tuple[Joint, ...], origin_m: np.ndarray
+) -> np.ndarray:
+    """Coordinates under which the last body of a chain from the ground has its origin at a point.
+
+    Args:
+        values: coordinates to start from, rotations already as wanted, (T, C).
+        chain: joints whose sliding coordinates are changed, those that the model locks excepted.
+        origin_m: wanted, ground frame, (T, 3).
+
+    Returns:
+        (T, C); the other coordinates as they were.
+    """
+    columns = chain_columns(skeleton, chain, is_sliding=True)
+    if not columns:
+        return values.copy()
+    part = _part(skeleton, chain)
     result = values.copy()
-    step = 1e-5
-    for _ in range(num_steps):
-        now = joint_rotation(skeleton, result, joint)
-        error = rotation_vector(rotation @ now.swapaxes(-1, -2))
-        jacobian = []
-        for column in columns:
-            nudged = result.copy()
-            nudged[:, column] += step
-            turned = joint_rotation(skeleton, nudged, joint)
-            jacobian.append(rotation_vector(turned @ now.swapaxes(-1, -2)) / step)
-        matrix = np.stack(jacobian, axis=-1)
-        result[:, columns] += (np.linalg.pinv(matrix) @ error[..., None])[..., 0]
+    for _ in range(_ORIGIN_STEPS):
+        now, *nudged = (pose.origin_m[:, -1].numpy() for pose in _nudged_poses(part, result, columns))
+        jacobian = np.stack([point - now for point in nudged], axis=-1) / _NUDGE
+        result[:, columns] += _damped_solution(jacobian, origin_m - now)
+    return result
+
+
+def chain_columns(skeleton: Skeleton, chain: tuple[Joint, ...], *, is_sliding: bool = False) -> list[int]:
+    """Columns of the free coordinates that turn (or, if asked, slide) a chain's joints, in order of their axes."""
+    index = {coordinate.name: i for i, coordinate in enumerate(skeleton.coordinates)}
+    found: dict[int, None] = {}
+    for joint in chain:
+        turning = [axis.coordinate for axis in joint.rotations]
+        names = [a.coordinate for a in joint.translations if a.coordinate not in turning] if is_sliding else turning
+        for name in names:
+            while name is not None and skeleton.coordinates[index[name]].coupled_to is not None:
+                name = skeleton.coordinates[index[name]].coupled_to
+            if name is not None and not skeleton.coordinates[index[name]].is_locked:
+                found[index[name]] = None
+    return list(found)
+
+
+def _part(skeleton: Skeleton, chain: tuple[Joint, ...]) -> Skeleton:
+    """The chain alone, on the ground: a hundred thousand poses of it take as long as five thousand of the body."""
+    bodies = tuple(skeleton.bodies[skeleton.body_index[joint.child]] for joint in chain)
+    return replace(skeleton, bodies=bodies, joints=(replace(chain[0], parent="ground"), *chain[1:]))
+
+
+def _nudged_poses(part: Skeleton, values: np.ndarray, columns: list[int]) -> list[Pose]:
+    """Poses at the values, and with each column nudged."""
+    nudged = [values]
+    for column in columns:
+        moved = values.copy()
+        moved[:, column] += _NUDGE
+        nudged.append(moved)
+    pose, num = posed(part, np.concatenate(nudged)), len(values)
+    return [
+        Pose(pose.rotation[i : i + num], pose.origin_m[i : i + num], pose.joint_centre_m[i : i + num])
+        for i in range(0, len(nudged) * num, num)
+    ]
+
+
+def _turned_towards(part: Skeleton, values: np.ndarray, columns: list[int], wanted: np.ndarray) -> np.ndarray:
+    result = values.copy()
+    active = np.arange(len(values))
+    for _ in range(_MAX_TURN_STEPS):
+        now, *nudged = (p.rotation[:, -1].numpy() for p in _nudged_poses(part, result[active], columns))
+        back = now.swapaxes(-1, -2)
+        jacobian = np.stack([rotation_vector(turned @ back) for turned in nudged], axis=-1) / _NUDGE
+        step = _damped_solution(jacobian, rotation_vector(wanted[active] @ back))
+        length = np.linalg.norm(step, axis=-1, keepdims=True)
+        result[active[:, None], columns] += step * np.minimum(1.0, _LARGEST_STEP_RAD / np.maximum(length, 1e-12))
+        active = active[length[:, 0] > _SMALLEST_STEP_RAD]
+        if not len(active):
+            break
+    return result
+
+
+def _damped_solution(jacobian: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """Least squares, (T, 3, K) and (T, 3) to (T, K); a direction that changes nothing is not gone."""
+    transposed = jacobian.swapaxes(-1, -2)
+    normal = transposed @ jacobian + _DAMPING * np.eye(jacobian.shape[-1])
+    return np.linalg.solve(normal, transposed @ error[..., None])[..., 0]
+
+
+def _miss(part: Skeleton, values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Distance of the chain's rotation from the wanted one, (T,): the square of the angle, if that is small."""
+    now = posed(part, values).rotation[:, -1].numpy()
+    return 3.0 - np.einsum("tij,tij->t", now, wanted)
+
+
+def _nearest_of_grid(part: Skeleton, values: np.ndarray, columns: list[int], wanted: np.ndarray) -> np.ndarray:
+    """Values with those of a grid of postures that comes nearest to the rotation, and of equals the least bent."""
+    num = _GRID[len(columns)]
+    ticks = np.arange(num) * (2 * np.pi / num) - np.pi + 2 * np.pi / num
+    grid = np.stack(np.meshgrid(*[ticks] * len(columns), indexing="ij"), axis=-1).reshape(-1, len(columns))
+    postures = np.repeat(np.median(values, axis=0)[None], len(grid), axis=0)
+    postures[:, columns] = grid
+    rotations = posed(part, postures).rotation[:, -1].numpy().reshape(len(grid), 9)
+    score = wanted.reshape(-1, 9) @ rotations.T - _BENT_PENALTY * (grid**2).sum(axis=1)
+    result = values.copy()
+    result[:, columns] = grid[score.argmax(axis=1)]
     return result
 
 

@@ -66,8 +66,7 @@ class StateLayout:
 
     def mirrored(self, values: np.ndarray) -> np.ndarray:
         """The state of the same gait with right and left swapped, (..., D)."""
-        order, signs = self._mirror
-        return values[..., order] * signs
+        return values[..., self.mirror_order] * self.mirror_signs
 
     def to_json(self) -> dict[str, Any]:
         """For a checkpoint."""
@@ -95,10 +94,14 @@ class StateLayout:
         return columns | {name: np.array([i]) for i, name in enumerate(self.names)}
 
     @cached_property
-    def _mirror(self) -> tuple[np.ndarray, np.ndarray]:
-        names = self.names
-        order = np.array([names.index(channel.mirrored) for channel in self.channels])
-        return order, np.array([channel.mirror_sign for channel in self.channels], dtype=np.float32)
+    def mirror_order(self) -> np.ndarray:
+        """Which column each column comes from in the mirror, (D,)."""
+        return np.array([self.names.index(channel.mirrored) for channel in self.channels])
+
+    @cached_property
+    def mirror_signs(self) -> np.ndarray:
+        """And the sign that it gets, (D,)."""
+        return np.array([channel.mirror_sign for channel in self.channels], dtype=np.float32)
 
 
 def _other_side(name: str) -> str:
@@ -163,6 +166,15 @@ def _published_channels() -> tuple[Channel, ...]:
     return tuple(channels)
 
 
+def _force_channels() -> tuple[Channel, ...]:
+    """What the force model is taught: forces, and by how far pressure lies from where physics puts it."""
+    channels = []
+    for side in SIDE_NAMES:
+        channels += _vector(f"force_{side}", "body weight")
+        channels += _vector(f"pressure_shift_{side}", "1", axes="xz")
+    return tuple(channels)
+
+
 def _physics_channels() -> tuple[Channel, ...]:
     """What the force model sees of a motion: mechanics of the whole body, and each foot's kinematics."""
     channels = [
@@ -210,3 +222,4 @@ OBSERVED_GROUPS = (
 GAIT = StateLayout("gait", _gait_channels())
 PUBLISHED = StateLayout("published", _published_channels())
 PHYSICS = StateLayout("physics", _physics_channels())
+FORCES = StateLayout("forces", _force_channels())
