@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gaitdynamics import __version__
+from gaitdynamics.apps import data as data_commands
+from gaitdynamics.apps import weights as weights_commands
 from gaitdynamics.errors import GaitDynamicsError, OutputError
 
 if TYPE_CHECKING:
@@ -30,7 +32,16 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+app.add_typer(data_commands.app, name="data")
+app.add_typer(weights_commands.app, name="weights")
+
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results that exist already.")]
+Weights = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME|DIR", help="The estimator: 'physics', bundled weights ('weights list'), or a folder of weights."
+    ),
+]
 
 
 def main() -> None:
@@ -69,7 +80,11 @@ def estimate(
             metavar="MPS|auto|0", help="Treadmill speed; 0 overground; auto infers it from the standing foot."
         ),
     ] = "auto",
-    weights: Annotated[str, typer.Option(help="The estimator: 'physics' needs no training.")] = PHYSICS,
+    weights: Weights = PHYSICS,
+    published_pipeline: Annotated[
+        bool,
+        typer.Option("--published-pipeline", help="Do exactly what the authors' program does; for their weights."),
+    ] = False,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the results go.")] = Path(),
     overwrite: Overwrite = False,
     seed: Annotated[int, typer.Option(min=0, help="Of random numbers; physics draws none.")] = 0,
@@ -80,14 +95,23 @@ def estimate(
     <stem>_summary.json.
     """
     belt_speed_m_s = _belt_speed(belt_speed)
-    _check_weights(weights)
     _check_distinct(motions)
     from gaitdynamics.apps.estimate_files import check_inputs_kept, output_paths, read_person
+    from gaitdynamics.tasks.estimators import load_estimator
 
+    estimator = load_estimator(weights, is_published_pipeline=published_pipeline)
     for motion in motions:
         check_inputs_kept(output_paths(motion, out), [*motions, model])
     person = read_person(model, mass_kg=mass, height_m=height)
-    outcomes = _estimate_all(motions, person, out=out, belt_speed_m_s=belt_speed_m_s, overwrite=overwrite, seed=seed)
+    outcomes = _estimate_all(
+        motions,
+        person,
+        estimator=estimator,
+        out=out,
+        belt_speed_m_s=belt_speed_m_s,
+        overwrite=overwrite,
+        seed=seed,
+    )
     console = _console()
     if len(motions) == 1:
         (outcome,) = outcomes
@@ -142,14 +166,13 @@ def evaluate(
         Path, typer.Argument(metavar="STUDY", help="A folder of people with models, motions and measured forces.")
     ],
     split: Annotated[str, typer.Option(help="Of the study; 'all' for every trial.")] = "validation",
-    weights: Annotated[str, typer.Option(help="The estimator to measure.")] = PHYSICS,
+    weights: Weights = PHYSICS,
     json_path: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Also write the figures to this file.")
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Compare estimated with measured forces, person by person."""
-    _check_weights(weights)
     import json
 
     from gaitdynamics.io.files import check_writable, write_files
@@ -206,11 +229,6 @@ def _belt_speed(text: str) -> float | None:
             f"'{text}' is no treadmill speed; expected metres per second (0 to 15), or auto.", param_hint="--belt-speed"
         )
     return speed
-
-
-def _check_weights(weights: str) -> None:
-    if weights != PHYSICS:
-        raise typer.BadParameter(f"no weights called '{weights}'; expected '{PHYSICS}'.", param_hint="--weights")
 
 
 def _check_distinct(motions: list[Path]) -> None:

@@ -19,6 +19,7 @@ from gaitdynamics.io.forces import format_forces
 from gaitdynamics.io.motion import read_motion
 from gaitdynamics.io.osim import read_model
 from gaitdynamics.tasks.estimate_forces import estimate_forces
+from gaitdynamics.tasks.estimators import Estimator
 from gaitdynamics.types.ground_reaction import GroundReaction
 from gaitdynamics.types.skeleton import Skeleton
 from gaitdynamics.types.subject import MASS_RANGE_KG, Subject
@@ -102,6 +103,7 @@ def estimate_file(
     *,
     out: Path,
     belt_speed_m_s: float | None,
+    estimator: Estimator = estimate_forces,
     overwrite: bool = False,
     seed: int = 0,
 ) -> Written:
@@ -109,6 +111,7 @@ def estimate_file(
 
     Args:
         belt_speed_m_s: of the treadmill; 0 overground; None to infer it from the standing foot.
+        estimator: as `load_estimator` gives it; physics unless another is given.
 
     Raises:
         GaitDynamicsError: the motion can't be read or used, or the results can't be written.
@@ -120,7 +123,7 @@ def estimate_file(
     motion = replace(motion, values=person.skeleton.with_coupled_values(motion.values))
     trial = Trial(motion_path.stem, person.subject, person.skeleton, motion, None, belt_speed_m_s, str(motion_path))
     try:
-        prediction = estimate_forces(trial, seed=seed)
+        prediction = estimator(trial, seed=seed)
     except InvalidMotionError as error:
         raise InvalidMotionError(f"{motion_path}: {error}") from None
     warnings += (*prediction.warnings, *_implausible(prediction.forces, person.subject.body_weight_n))
@@ -135,7 +138,7 @@ def estimate_file(
             "height_m": round(person.subject.height_m, 3),
             "height_source": person.height_source,
         },
-        **summarise(trial, prediction),
+        **summarise(replace(trial, motion=prediction.motion), prediction),
         "warnings": list(warnings),
         "provenance": {
             **prediction.provenance,

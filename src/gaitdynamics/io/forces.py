@@ -12,6 +12,7 @@ from gaitdynamics.errors import InputFileError
 from gaitdynamics.io.table import Table, format_table, read_table, shortened
 from gaitdynamics.maths.signals import interpolate, intervals
 from gaitdynamics.types.ground_reaction import CONTACT_FORCE_N, GroundReaction
+from gaitdynamics.types.prediction import ForceInterval
 from gaitdynamics.types.side import side_of, words_of
 from gaitdynamics.units import SIDES
 
@@ -211,6 +212,22 @@ def format_forces(forces: GroundReaction, *, name: str) -> str:
         time_s=forces.time_s,
         in_degrees=False,
         decimals=FORCE_DECIMALS,
+    )
+
+
+def format_force_interval(interval: ForceInterval, time_s: np.ndarray, *, name: str) -> str:
+    """Text of a .mot file with the lower and the upper bound of each force, N, in the ground frame.
+
+    Args:
+        interval: at the times, (T,).
+        name: first line of the header.
+    """
+    labels = [
+        f"{identifiers(side)[0]}{axis}_{bound}" for bound in ("lower", "upper") for side in SIDES for axis in _AXES
+    ]
+    bounds = [bound.reshape(len(time_s), -1) for bound in (interval.lower_n, interval.upper_n)]
+    return format_table(
+        name, labels, np.concatenate(bounds, axis=1), time_s=time_s, in_degrees=False, decimals=FORCE_DECIMALS
     )
 
 

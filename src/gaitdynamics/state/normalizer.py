@@ -75,7 +75,8 @@ class Normalizer:
             InputFileError: not a normalizer of as many channels, or with a number that can't be.
         """
         try:
-            scale, offset = (np.array(content[key], dtype=np.float32) for key in ("scale", "offset"))
+            with np.errstate(over="ignore"):  # what float32 can't hold becomes infinite, and is refused below
+                scale, offset = (np.array(content[key], dtype=np.float32) for key in ("scale", "offset"))
         except (TypeError, KeyError, ValueError):
             scale = offset = np.empty(0, dtype=np.float32)
         if scale.shape != (num_channels,) or offset.shape != (num_channels,):

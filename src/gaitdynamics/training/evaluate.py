@@ -12,7 +12,7 @@ from gaitdynamics.errors import GaitDynamicsError, InputFileError
 from gaitdynamics.io.study import Interval, StudyTrial
 from gaitdynamics.maths.rotations import heading_axes, median_heading
 from gaitdynamics.maths.signals import interpolate, intervals
-from gaitdynamics.tasks.estimate_forces import estimate_forces
+from gaitdynamics.tasks.estimators import load_estimator
 from gaitdynamics.training.corpus import load_trial
 from gaitdynamics.types.ground_reaction import CONTACT_FORCE_N, GroundReaction
 from gaitdynamics.types.trial import Trial
@@ -58,15 +58,16 @@ def evaluate_study(
 
     Args:
         split: as in the study's subjects; 'all' for every trial.
-        weights: name of the estimator, for the result.
+        weights: name or folder of the estimator, as `load_estimator` takes it.
         report: told how many trials are done, of how many.
 
     Returns:
         JSON values: weights, split, rows, by_activity, overall, excluded.
 
     Raises:
-        InputFileError: the study has no trial of that split.
+        InputFileError: no such weights, or the study has no trial of that split.
     """
+    estimator = load_estimator(weights)
     chosen = [trial for trial in study_trials if split in (ALL_SPLITS, trial.split)]
     if not chosen:
         splits = sorted({trial.split for trial in study_trials if trial.split is not None})
@@ -79,7 +80,7 @@ def evaluate_study(
         report(done, len(chosen))
         try:
             trial = load_trial(study_trial)
-            prediction = estimate_forces(trial)
+            prediction = estimator(trial)
             errors.append(TrialErrors(study_trial, force_errors(trial, prediction.forces, study_trial.forces_valid_s)))
         except GaitDynamicsError as error:
             excluded.append({"trial": study_trial.name, "reason": str(error)})
