@@ -7,6 +7,7 @@ GaitDynamicsError
 ├── InvalidModelError        the model lacks what the method needs (feet, legs, mass)
 ├── InvalidSubjectError      mass or height is not a human's
 ├── InvalidMotionError       the motion is too short, or not one that the method can work on
+├── TrainingError            training can't begin, or can't go on
 └── OutputError              a result exists already, or can't be written
 
 Messages say what was found, where, what was expected, and the likely fix.
@@ -39,6 +40,10 @@ class InvalidSubjectError(GaitDynamicsError):
 
 class InvalidMotionError(GaitDynamicsError):
     """The motion is too short, or not one that the method can work on."""
+
+
+class TrainingError(GaitDynamicsError):
+    """Training can't begin, or can't go on: nothing to learn from, or a loss that is not a number."""
 
 
 class OutputError(GaitDynamicsError):

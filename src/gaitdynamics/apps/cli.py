@@ -11,6 +11,7 @@ import typer
 from gaitdynamics import __version__
 from gaitdynamics.apps import data as data_commands
 from gaitdynamics.apps import weights as weights_commands
+from gaitdynamics.apps.train import train
 from gaitdynamics.errors import GaitDynamicsError, OutputError
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+app.command()(train)
 app.add_typer(data_commands.app, name="data")
 app.add_typer(weights_commands.app, name="weights")
 
@@ -167,6 +169,9 @@ def evaluate(
     ],
     split: Annotated[str, typer.Option(help="Of the study; 'all' for every trial.")] = "validation",
     weights: Weights = PHYSICS,
+    align: Annotated[
+        bool, typer.Option("--align", help="Take each trial's lag between plates and motion out first.")
+    ] = False,
     json_path: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Also write the figures to this file.")
     ] = None,
@@ -188,6 +193,7 @@ def evaluate(
             trials,
             split=split,
             weights=weights,
+            is_aligned=align,
             report=lambda done, total: progress.update(chosen, completed=done, total=total),
         )
     console = _console()

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,9 @@ from gaitdynamics.maths.rotations import heading_axes, median_heading
 from gaitdynamics.maths.signals import interpolate, intervals
 from gaitdynamics.tasks.estimators import load_estimator
 from gaitdynamics.training.corpus import load_trial
+from gaitdynamics.training.evidence import lag_between, within
 from gaitdynamics.types.ground_reaction import CONTACT_FORCE_N, GroundReaction
+from gaitdynamics.types.prediction import ForceInterval
 from gaitdynamics.types.trial import Trial
 from gaitdynamics.units import MILLIMETRES_PER_METRE
 
@@ -25,6 +27,7 @@ METRICS = (
     "vertical_peak_mae_pct_bw",
     "cop_mae_mm",
 )
+FIGURES = (*METRICS, "interval_coverage_pct")  # the last only from an estimator with 90 % intervals
 # Tan et al. 2026, Nature Biomedical Engineering, doi 10.1038/s41551-025-01565-8: full kinematics.
 PUBLISHED = dict(zip(METRICS[:4], (3.14, 1.16, 0.70, 3.63), strict=True))
 PUBLISHED_NOTE = (
@@ -39,7 +42,7 @@ LOADED_BW = 0.10  # vertical force above which the centre of pressure is compare
 
 @dataclass(frozen=True)
 class TrialErrors:
-    """One trial's metrics, in the order of METRICS; NaN where it has none."""
+    """One trial's metrics, in the order of FIGURES; NaN where it has none."""
 
     study_trial: StudyTrial
     values: np.ndarray
@@ -50,6 +53,7 @@ def evaluate_study(
     *,
     split: str,
     weights: str,
+    is_aligned: bool = False,
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Any]:
     """Measure an estimator on a split of a study.
@@ -59,10 +63,12 @@ def evaluate_study(
     Args:
         split: as in the study's subjects; 'all' for every trial.
         weights: name or folder of the estimator, as `load_estimator` takes it.
+        is_aligned: take each trial's lag between measured and estimated vertical force out first: how good the forces
+            are if the clocks of plates and motion were one.
         report: told how many trials are done, of how many.
 
     Returns:
-        JSON values: weights, split, rows, by_activity, overall, excluded.
+        JSON values: weights, split, is_aligned, rows, by_activity, overall, excluded.
 
     Raises:
         InputFileError: no such weights, or the study has no trial of that split.
@@ -81,7 +87,12 @@ def evaluate_study(
         try:
             trial = load_trial(study_trial)
             prediction = estimator(trial)
-            errors.append(TrialErrors(study_trial, force_errors(trial, prediction.forces, study_trial.forces_valid_s)))
+            valid_s = study_trial.forces_valid_s
+            if is_aligned:
+                trial, valid_s = aligned(trial, prediction.forces, valid_s)
+            values = force_errors(trial, prediction.forces, valid_s)
+            coverage = interval_coverage(trial, prediction.forces.time_s, prediction.interval, valid_s)
+            errors.append(TrialErrors(study_trial, np.append(values, coverage)))
         except GaitDynamicsError as error:
             excluded.append({"trial": study_trial.name, "reason": str(error)})
     report(len(chosen), len(chosen))
@@ -93,11 +104,49 @@ def evaluate_study(
     return {
         "weights": weights,
         "split": split,
+        "is_aligned": is_aligned,
         "rows": rows,
         "by_activity": by_activity,
         "overall": _mean_of(rows),
         "excluded": excluded,
     }
+
+
+def aligned(trial: Trial, estimated: GroundReaction, valid_s: Sequence[Interval]) -> tuple[Trial, tuple[Interval, ...]]:
+    """The trial and its valid intervals by the estimate's clock; as they are where no lag can be told."""
+    measured = trial.forces
+    if measured is None:
+        return trial, tuple(valid_s)
+    is_valid = within(measured.time_s, valid_s) & measured.valid.all(axis=1)
+    body_weight_n = trial.subject.body_weight_n
+    lag_s = lag_between(
+        measured.force_n[is_valid].sum(axis=1)[:, 1:2] / body_weight_n,
+        measured.time_s[is_valid],
+        estimated.force_n.sum(axis=1)[:, 1:2] / body_weight_n,
+        estimated.time_s,
+    )
+    if lag_s is None:
+        return trial, tuple(valid_s)
+    forces = replace(measured, time_s=measured.time_s - lag_s)
+    return replace(trial, forces=forces), tuple((start - lag_s, end - lag_s) for start, end in valid_s)
+
+
+def interval_coverage(
+    trial: Trial, time_s: np.ndarray, interval: ForceInterval | None, valid_s: Sequence[Interval]
+) -> float:
+    """Share of valid measured forces that lie within the intervals, %, of stance and of swing; NaN without intervals.
+
+    Args:
+        time_s: of the intervals, (T,).
+    """
+    measured = trial.forces
+    if interval is None or measured is None:
+        return float("nan")
+    is_valid = within(measured.time_s, valid_s) & measured.valid.all(axis=1)
+    is_valid &= (measured.time_s >= time_s[0]) & (measured.time_s <= time_s[-1])
+    lower, upper = (interpolate(bound, time_s, measured.time_s) for bound in (interval.lower_n, interval.upper_n))
+    is_inside = (measured.force_n >= lower) & (measured.force_n <= upper)
+    return float(100 * is_inside[is_valid].mean()) if is_valid.any() else float("nan")
 
 
 def force_errors(trial: Trial, estimated: GroundReaction, valid_s: Sequence[Interval]) -> np.ndarray:
@@ -112,14 +161,14 @@ def force_errors(trial: Trial, estimated: GroundReaction, valid_s: Sequence[Inte
     measured = trial.forces
     if measured is None:
         raise InputFileError(f"{trial.name}: no measured forces to compare with.")
-    is_valid = _within(measured.time_s, valid_s) & measured.valid.all(axis=1)
+    is_valid = within(measured.time_s, valid_s) & measured.valid.all(axis=1)
     is_valid &= (measured.time_s >= estimated.time_s[0]) & (measured.time_s <= estimated.time_s[-1])
     if not is_valid.any():
         raise InputFileError(f"{trial.name}: no valid measured force while the motion lasts.")
     force = interpolate(estimated.force_n, estimated.time_s, measured.time_s)
     cop = interpolate(estimated.cop_m, estimated.time_s, measured.time_s)
     facing = forward_axis(trial.skeleton, posed(trial.skeleton, trial.motion.values))
-    in_valid = _within(trial.motion.time_s, valid_s)
+    in_valid = within(trial.motion.time_s, valid_s)
     axes = heading_axes(median_heading(facing[in_valid] if in_valid.any() else facing))
 
     body_weight = trial.subject.body_weight_n
@@ -170,7 +219,7 @@ def _rows(errors: Sequence[TrialErrors]) -> list[dict[str, Any]]:
                 "activity": activity,
                 "num_subjects": len(people),
                 "num_trials": sum(len(values) for values in people.values()),
-                **{metric: _figure(value) for metric, value in zip(METRICS, means, strict=True)},
+                **{metric: _figure(value) for metric, value in zip(FIGURES, means, strict=True)},
             }
         )
     return rows
@@ -178,7 +227,7 @@ def _rows(errors: Sequence[TrialErrors]) -> list[dict[str, Any]]:
 
 def _mean_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
     means = {}
-    for metric in METRICS:
+    for metric in FIGURES:
         values = [row[metric] for row in rows if row[metric] is not None]
         means[metric] = _figure(np.mean(values)) if values else None
     return means
@@ -192,10 +241,3 @@ def _nanmean(values: Sequence[np.ndarray]) -> np.ndarray:
 
 def _figure(value: Any) -> float | None:
     return round(float(value), 4) if np.isfinite(value) else None
-
-
-def _within(time_s: np.ndarray, spans: Sequence[Interval]) -> np.ndarray:
-    inside = np.zeros(len(time_s), dtype=bool)
-    for start, end in spans:
-        inside |= (time_s >= start) & (time_s < end)
-    return inside

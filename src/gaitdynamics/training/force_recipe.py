@@ -1,0 +1,198 @@
+"""How our force model is trained."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from gaitdynamics.errors import TrainingError
+from gaitdynamics.model.checkpoint import save_weights
+from gaitdynamics.model.force_limits import COVERAGE, SEEN_QUANTILES, ForceLimits
+from gaitdynamics.model.forces import KIND, ForceModel, ForceNetworkSize, filled
+from gaitdynamics.state.layout import FORCES, PHYSICS
+from gaitdynamics.state.normalizer import Normalizer
+from gaitdynamics.training.examples import GAPPY_VARIANTS
+from gaitdynamics.training.recipe import Recipe, WindowLosses, mirrored
+from gaitdynamics.training.shards import VALID, Batch, Recording, Shards
+from gaitdynamics.units import SIDE_NAMES
+
+LEAST_SPREAD = 0.01  # of a feature's normaliser
+NOISE = 0.1  # standard deviations, from frame to frame
+OFFSET = 0.2  # likewise, the same over a window
+LOADED_BW = 0.1  # vertical force above which a centre of pressure is taught
+# What a body weight of error in each direction counts, so that small forces are learned as well as the large one.
+WEIGHT_OF_AXIS = (1.5, 1.0, 2.0)
+WEIGHT_OF_SHIFT = 3.0
+WEIGHT_OF_SPREAD = 0.02
+RUNNING_SHARE = 0.5  # of the windows, however many minutes of it there are
+WIDTH_OF_LAPLACE = 2.3  # 90 % of a Laplace distribution lie within, in units of its mean absolute deviation
+LICENCE = "MIT; trained on measured data whose licences are in MODEL_CARD.md"
+FORCE_COLUMNS = np.concatenate([FORCES[f"force_{side}"] for side in SIDE_NAMES])
+SHIFT_COLUMNS = np.concatenate([FORCES[f"pressure_shift_{side}"] for side in SIDE_NAMES])
+# Of the windows, by kind of copy: gappy ones are much to learn, and take from what most people have.
+MEASURED_SHARE, ALTERED_SHARE, GAPPY_SHARE = 0.4, 0.5, 0.1
+
+
+def starter_forces() -> Recipe:
+    """What is bundled: our force model, on the recordings of `docs/model.md`."""
+    return Recipe(
+        name="starter_forces",
+        blocks={PHYSICS.name: PHYSICS.names, FORCES.name: FORCES.names, VALID: (VALID,)},
+        make_model=_model,
+        loss=_loss,
+        save=_save,
+        num_steps=1200,
+        batch_size=32,
+        micro_batch_size=32,
+        learning_rate=2e-3,
+        warmup_steps=100,
+        weight_decay=0.05,
+        ema_decay=0.99,
+        checkpoint_every=100,
+        validate_every=200,
+        weights=weight_by_laboratory,
+        augment=_mirrored,
+        config={"size": asdict(ForceNetworkSize()), "noise": NOISE, "offset": OFFSET},
+    )
+
+
+def weight_by_laboratory(recordings: Sequence[Recording]) -> np.ndarray:
+    """Laboratories count by the square root of their people, people of one alike, running as much as walking.
+
+    Walking is minutes from twenty laboratories, running half an hour from two: by the minute, nobody would walk.
+    """
+    people: dict[tuple[str | None, str], set[str]] = defaultdict(set)
+    for entry in recordings:
+        people[entry.activity, entry.dataset].add(entry.subject)
+    frames = Counter[tuple[str | None, str, str, float]]()
+    for entry in recordings:
+        frames[_person(entry)] += entry.num_frames
+    weights = np.array(
+        [
+            entry.num_frames
+            / frames[_person(entry)]
+            / np.sqrt(len(people[entry.activity, entry.dataset]))
+            * _share(entry)
+            for entry in recordings
+        ]
+    )
+    is_running = np.array([entry.activity == "run" for entry in recordings])
+    for is_one, share in ((is_running, RUNNING_SHARE), (~is_running, 1 - RUNNING_SHARE)):
+        if is_one.any():
+            weights[is_one] *= share / weights[is_one].sum()
+    return weights
+
+
+def _share(entry: Recording) -> float:
+    if entry.variant in GAPPY_VARIANTS:
+        return GAPPY_SHARE
+    return ALTERED_SHARE if entry.variant else MEASURED_SHARE
+
+
+def _person(entry: Recording) -> tuple[str | None, str, str, float]:
+    """Whose recordings share a weight: one person's in one activity, each kind of copy apart."""
+    return entry.activity, entry.dataset, entry.subject, _share(entry)
+
+
+def _model(shards: Shards, recordings: Sequence[int]) -> nn.Module:
+    """Normalised so that mirrored gait is as usual as the measured one, and walking as running."""
+    measured = [number for number in recordings if shards.recordings[number].variant == 0]
+    weights = weight_by_laboratory([shards.recordings[number] for number in measured])
+    found = [shards.statistics(PHYSICS.name, [number]) for number in measured]
+    mean = np.average([one.mean for one in found], axis=0, weights=weights)
+    square = np.average([one.standard_deviation**2 + one.mean**2 for one in found], axis=0, weights=weights)
+    square = (square + square[PHYSICS.mirror_order]) / 2
+    mean = (mean + PHYSICS.mirrored(mean)) / 2
+    scale = 1 / np.maximum(np.sqrt(np.maximum(square - mean**2, 0.0)), LEAST_SPREAD)
+    return ForceModel(ForceNetworkSize(), Normalizer(scale.astype(np.float32), (-mean * scale).astype(np.float32)))
+
+
+def _mirrored(batch: Batch) -> Batch:
+    return mirrored(batch, {PHYSICS.name: PHYSICS, FORCES.name: FORCES})
+
+
+def _loss(model: nn.Module, batch: Batch) -> WindowLosses:
+    """Absolute errors of forces and of loaded feet's pressure; and of how large errors the network expects."""
+    model = _force_model(model)
+    features = filled(batch[PHYSICS.name], batch.present)
+    inputs = model.normalised(features)
+    if model.training:
+        length, channels = inputs.shape[1:]
+        inputs = inputs + NOISE * batch.normal("noise", length, channels) + OFFSET * batch.normal("offset", 1, channels)
+    force = batch[FORCES.name][..., FORCE_COLUMNS].unflatten(-1, (2, 3))
+    shift = batch[FORCES.name][..., SHIFT_COLUMNS].unflatten(-1, (2, 2))
+    is_known = (batch[VALID][..., 0] * batch.present)[..., None]
+    is_loaded = is_known * (force[..., 1] > LOADED_BW)
+    sums = torch.zeros(len(batch), device=features.device)
+    members = model.members(features, normalised=inputs)
+    for member in members:
+        error = (member.force_bw - force).abs()
+        of_force = (error * error.new_tensor(WEIGHT_OF_AXIS)).sum(dim=-1) * is_known
+        of_shift = (member.shift - shift).abs().sum(dim=-1) * is_loaded
+        likelihood = error.detach() / member.spread_bw + member.spread_bw.log()  # Laplace's
+        of_spread = likelihood.sum(dim=-1) * is_known
+        total = of_force + WEIGHT_OF_SHIFT * of_shift + WEIGHT_OF_SPREAD * of_spread
+        sums = sums + total.sum(dim=(1, 2))
+    return WindowLosses(sums / len(members), is_known.sum(dim=(1, 2)))
+
+
+def _force_model(model: nn.Module) -> ForceModel:
+    if not isinstance(model, ForceModel):
+        raise TrainingError(f"a {type(model).__name__} is no ForceModel; use the recipe's own `make_model`.")
+    return model
+
+
+def _save(model: nn.Module, shards: Shards, folder: Path, provenance: dict[str, Any]) -> None:
+    model = _force_model(model)
+    save_weights(
+        folder,
+        kind=KIND,
+        tensors=model.state_dict(),
+        layout=PHYSICS.to_json(),
+        config={"size": asdict(model.size), "limits": limits_of(model, shards).to_json()},
+        normalizer=Normalizer(model.scale.numpy(), model.offset.numpy()).to_json(),
+        provenance=provenance,
+        licence=LICENCE,
+        overwrite=True,
+    )
+
+
+def limits_of(model: ForceModel, shards: Shards) -> ForceLimits:
+    """What the training people's motions span, and how wide intervals must be for people not trained on.
+
+    The widths are calibrated on the recordings of the folder's other splits, or, where it has none, on its own.
+    """
+    trained = [number for number, entry in enumerate(shards.recordings) if entry.split == "train"]
+    others = [number for number, entry in enumerate(shards.recordings) if entry.split != "train"] or trained
+    rows = np.concatenate([shards.rows(PHYSICS.name, number) for number in trained])
+    lowest, highest = np.quantile(np.concatenate([rows, PHYSICS.mirrored(rows)]), SEEN_QUANTILES, axis=0)
+    return ForceLimits(
+        walking=_width(model, shards, [n for n in others if shards.recordings[n].activity != "run"]),
+        running=_width(model, shards, [n for n in others if shards.recordings[n].activity == "run"]),
+        lowest=tuple(map(float, lowest)),
+        highest=tuple(map(float, highest)),
+    )
+
+
+def _width(model: ForceModel, shards: Shards, recordings: Sequence[int]) -> float:
+    """In units of the spread, so that COVERAGE of the forces lie within; laboratories count alike."""
+    ratios, weights = [], []
+    for number in recordings:
+        force_bw, _, spread_bw = model.predict(shards.rows(PHYSICS.name, number))
+        is_known = shards.rows(VALID, number)[:, 0] > 0
+        measured = shards.rows(FORCES.name, number)[:, FORCE_COLUMNS].reshape(force_bw.shape)
+        ratio = (np.abs(force_bw - measured) / spread_bw)[is_known].ravel()
+        ratios.append(ratio)
+        dataset = shards.recordings[number].dataset
+        same = sum(shards.recordings[other].dataset == dataset for other in recordings)
+        weights.append(np.full(len(ratio), 1 / (same * max(len(ratio), 1))))
+    if not recordings:
+        return WIDTH_OF_LAPLACE
+    ratio, weight = np.concatenate(ratios), np.concatenate(weights)
+    order = np.argsort(ratio)
+    return float(ratio[order][np.searchsorted(np.cumsum(weight[order]), COVERAGE * weight.sum())])
