@@ -265,9 +265,17 @@ def test_the_level_of_the_force_is_that_of_whole_strides(good: Trial) -> None:
     assert part is None
 
 
-def told(dataset: str, subject: str, *, total_s: float, contact_s: float | None = None, level: float = 1.0) -> Measured:
+def told(
+    dataset: str,
+    subject: str,
+    *,
+    total_s: float,
+    contact_s: float | None = None,
+    level: float = 1.0,
+    activity: str = "run",
+) -> Measured:
     return Measured(
-        dataset, subject, "walk", True, total_s, total_s if contact_s is None else contact_s, Level(level, 20)
+        dataset, subject, activity, True, total_s, total_s if contact_s is None else contact_s, Level(level, 20)
     )
 
 
@@ -279,9 +287,15 @@ def test_a_lag_that_laboratories_share_stays() -> None:
     assert labs["C"].total_lag_s == pytest.approx(0.014)
 
 
-def test_of_one_or_two_laboratories_nothing_is_shared() -> None:
-    labs = laboratories([told("A", "P", total_s=-0.005), told("B", "P", total_s=-0.005)])
+def test_of_one_laboratory_nothing_is_shared() -> None:
+    labs = laboratories([told("A", "P", total_s=-0.005)])
     assert labs["A"].alignment.lag_s == pytest.approx(-0.005)
+
+
+def test_lags_of_walking_are_reported_and_stay() -> None:
+    labs = laboratories([told("A", "P", total_s=-0.009, activity="walk")])
+    assert labs["A"].alignment.lag_s == 0.0
+    assert labs["A"].total_lag_s == pytest.approx(-0.009)
 
 
 def test_validation_laboratories_do_not_tell_what_is_shared() -> None:

@@ -15,7 +15,7 @@ from gaitdynamics.biomech.summary import summarise
 from gaitdynamics.errors import InputFileError, InvalidModelError, InvalidMotionError, InvalidSubjectError, OutputError
 from gaitdynamics.io.external_loads import format_external_loads
 from gaitdynamics.io.files import check_writable, write_files
-from gaitdynamics.io.forces import format_forces
+from gaitdynamics.io.forces import format_force_interval, format_forces
 from gaitdynamics.io.motion import read_motion
 from gaitdynamics.io.osim import read_model
 from gaitdynamics.tasks.estimate_forces import estimate_forces
@@ -26,7 +26,7 @@ from gaitdynamics.types.subject import MASS_RANGE_KG, Subject
 from gaitdynamics.types.trial import Trial
 
 IMPLAUSIBLE_FORCE_BW = 8.0  # a sprinter's step stays below 5
-OUTPUT_SUFFIXES = ("_forces.mot", "_external_loads.xml", "_summary.json")
+OUTPUT_SUFFIXES = ("_forces.mot", "_external_loads.xml", "_summary.json", "_force_intervals.mot")
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def read_person(model_path: Path, *, mass_kg: float | None, height_m: float | No
 
 
 def output_paths(motion_path: Path, out: Path) -> tuple[Path, ...]:
-    """The files that `estimate_file` writes."""
+    """The files that `estimate_file` may write; the last, of intervals, only with an estimator that gives them."""
     return tuple(out / f"{motion_path.stem}{suffix}" for suffix in OUTPUT_SUFFIXES)
 
 
@@ -116,7 +116,7 @@ def estimate_file(
     Raises:
         GaitDynamicsError: the motion can't be read or used, or the results can't be written.
     """
-    forces_path, loads_path, summary_path = paths = output_paths(motion_path, out)
+    forces_path, loads_path, summary_path, intervals_path = paths = output_paths(motion_path, out)
     check_inputs_kept(paths, [motion_path, person.model_path])
     check_writable(paths, overwrite=overwrite)
     motion, warnings = read_motion(motion_path, person.skeleton.coordinates)
@@ -149,15 +149,17 @@ def estimate_file(
             "model_sha256": _sha256(person.model_path),
         },
     }
-    write_files(
-        {
-            forces_path: format_forces(prediction.forces, name=forces_path.stem),
-            loads_path: format_external_loads(forces_path.name, bodies=(bodies[0], bodies[1])),
-            summary_path: json.dumps(summary, indent=2, allow_nan=False) + "\n",
-        },
-        overwrite=overwrite,
-    )
-    return Written(paths, summary)
+    interval = prediction.interval
+    contents = {
+        forces_path: format_forces(prediction.forces, name=forces_path.stem),
+        loads_path: format_external_loads(forces_path.name, bodies=(bodies[0], bodies[1])),
+        summary_path: json.dumps(summary, indent=2, allow_nan=False) + "\n",
+        intervals_path: None
+        if interval is None
+        else format_force_interval(interval, prediction.forces.time_s, name=intervals_path.stem),
+    }
+    write_files(contents, overwrite=overwrite)
+    return Written(tuple(path for path, content in contents.items() if content is not None), summary)
 
 
 def _implausible(forces: GroundReaction, body_weight_n: float) -> tuple[str, ...]:

@@ -49,6 +49,8 @@ def summarise(trial: Trial, prediction: Prediction) -> dict[str, Any]:
     flight_share = float(np.mean(~is_down.any(axis=1)))
     timing = [_timing(forces.time_s, heels_over_ground, going, all_stances, foot) for foot in range(2)]
     loads = [_loads(forces, going, all_stances, foot, trial.subject.body_weight_n) for foot in range(2)]
+    for foot in range(2):
+        loads[foot]["interval"] = _interval(prediction, going, foot, trial.subject.body_weight_n)
     return {
         "gait": {
             "activity": "run" if flight_share > RUNNING_FLIGHT_SHARE else "walk" if len(all_stances) > 2 else None,
@@ -134,6 +136,20 @@ def _loads(
             "impulse_bw_s": _share(impulse, body_weight_n),
         }
     return result
+
+
+def _interval(
+    prediction: Prediction, going: np.ndarray, foot: int, body_weight_n: float
+) -> dict[str, float | None] | None:
+    """Mean half-width of the intervals while the foot is loaded; None from an estimator without intervals."""
+    if prediction.interval is None:
+        return None
+    half_n = (prediction.interval.upper_n[:, foot] - prediction.interval.lower_n[:, foot]) / 2
+    in_heading = np.sqrt(np.einsum("tij,tj->ti", heading_axes(going) ** 2, half_n**2))
+    mean = in_heading[prediction.forces.force_n[:, foot, 1] > 0]
+    names = ("anteroposterior_bw", "vertical_bw", "mediolateral_bw")
+    widths = {name: _share(_mean(mean[:, k]), body_weight_n) for k, name in enumerate(names)}
+    return {"coverage": prediction.interval.coverage, **widths}
 
 
 def _cadence(time_s: np.ndarray, all_stances: tuple[Stance, ...]) -> float | None:

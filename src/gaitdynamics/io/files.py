@@ -29,13 +29,14 @@ def check_writable(paths: Iterable[Path], *, overwrite: bool) -> None:
         raise OutputError(f"{names}: exists already. Choose another place, or use --overwrite to replace it.")
 
 
-def write_files(contents: Mapping[Path, str | bytes], *, overwrite: bool) -> None:
+def write_files(contents: Mapping[Path, str | bytes | None], *, overwrite: bool) -> None:
     """Write several files so that a failure leaves none of them half-written.
 
     Each is written under a temporary name beside its place, and all are renamed at the end.
 
     Args:
-        contents: text (written as UTF-8) or bytes, by file.
+        contents: text (written as UTF-8) or bytes, by file; None for a result that there is not this time, so that an
+            earlier one does not stay beside the new ones.
         overwrite: whether existing files may be replaced.
 
     Raises:
@@ -45,12 +46,17 @@ def write_files(contents: Mapping[Path, str | bytes], *, overwrite: bool) -> Non
     temporaries: dict[Path, Path] = {}
     try:
         for path, content in contents.items():
+            if content is None:
+                continue
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary = path.with_name(f".{os.getpid()}-{len(temporaries)}.part")
             temporaries[path] = temporary
             temporary.write_bytes(content.encode() if isinstance(content, str) else content)
         for path, temporary in temporaries.items():
             temporary.replace(path)
+        for path, content in contents.items():
+            if content is None:
+                path.unlink(missing_ok=True)
     except (OSError, ValueError) as error:
         names = ", ".join(map(str, contents))
         raise OutputError(f"can't write {names}: {error}. Free some space, or choose another folder.") from error

@@ -144,8 +144,9 @@ class RotaryAttention(nn.Module):
 class RefinementLayer(nn.Module):
     """Attention and feed-forward, each added to its input and then normalised."""
 
-    def __init__(self, size: NetworkSize) -> None:
+    def __init__(self, size: NetworkSize, *, dropout: float = 0.0) -> None:
         super().__init__()
+        self.dropout = nn.Dropout(dropout)
         self.attention = RotaryAttention(size)
         self.attention_norm = nn.LayerNorm(size.width)
         self.widen = nn.Linear(size.width, size.feed_forward)
@@ -154,17 +155,21 @@ class RefinementLayer(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, L, width) to the same."""
-        x = self.attention_norm(x + self.attention(x))
-        return self.feed_forward_norm(x + self.narrow(functional.relu(self.widen(x))))
+        x = self.attention_norm(x + self.dropout(self.attention(x)))
+        return self.feed_forward_norm(x + self.dropout(self.narrow(functional.relu(self.widen(x)))))
 
 
 class PublishedRefinement(nn.Module):
-    """Forces from kinematics, both normalised, in the order of PUBLISHED's columns."""
+    """Forces from kinematics, both normalised, in the order of PUBLISHED's columns.
 
-    def __init__(self, size: NetworkSize = REFINEMENT_SIZE) -> None:
+    Args:
+        dropout: in training, of what each half of a layer adds.
+    """
+
+    def __init__(self, size: NetworkSize = REFINEMENT_SIZE, *, dropout: float = 0.0) -> None:
         super().__init__()
         self.embed = nn.Linear(len(KINEMATIC_COLUMNS), size.width)
-        self.layers = nn.ModuleList(RefinementLayer(size) for _ in range(size.num_layers))
+        self.layers = nn.ModuleList(RefinementLayer(size, dropout=dropout) for _ in range(size.num_layers))
         self.predict = nn.Linear(size.width, len(FORCE_COLUMNS))
 
     def forward(self, kinematics: torch.Tensor) -> torch.Tensor:
@@ -181,8 +186,9 @@ class DiffusionLayer(nn.Module):
     Feature-wise modulation: Perez et al. 2018, arXiv 1709.07871.
     """
 
-    def __init__(self, size: NetworkSize) -> None:
+    def __init__(self, size: NetworkSize, *, dropout: float = 0.0) -> None:
         super().__init__()
+        self.dropout = nn.Dropout(dropout)
         self.attention = RotaryAttention(size)
         self.attention_norm = nn.LayerNorm(size.width)
         self.attention_film = nn.Linear(size.width, 2 * size.width)
@@ -194,20 +200,25 @@ class DiffusionLayer(nn.Module):
     def forward(self, x: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
         """(N, L, width) to the same; `time` is (N, width)."""
         active = functional.mish(time)[:, None]
-        x = x + _modulated(self.attention(self.attention_norm(x)), self.attention_film(active))
-        fed = self.narrow(functional.gelu(self.widen(self.feed_forward_norm(x))))
+        attended = self.dropout(self.attention(self.attention_norm(x)))
+        x = x + _modulated(attended, self.attention_film(active))
+        fed = self.dropout(self.narrow(functional.gelu(self.widen(self.feed_forward_norm(x)))))
         return x + _modulated(fed, self.feed_forward_film(active))
 
 
 class PublishedDiffusion(nn.Module):
-    """The clean window that a noisy one came from, all of PUBLISHED's channels normalised."""
+    """The clean window that a noisy one came from, all of PUBLISHED's channels normalised.
 
-    def __init__(self, size: NetworkSize = DIFFUSION_SIZE) -> None:
+    Args:
+        dropout: in training, of what each half of a layer adds.
+    """
+
+    def __init__(self, size: NetworkSize = DIFFUSION_SIZE, *, dropout: float = 0.0) -> None:
         super().__init__()
         self.embed = nn.Linear(len(PUBLISHED), size.width)
         self.widen_time = nn.Linear(size.width, 4 * size.width)
         self.narrow_time = nn.Linear(4 * size.width, size.width)
-        self.layers = nn.ModuleList(DiffusionLayer(size) for _ in range(size.num_layers))
+        self.layers = nn.ModuleList(DiffusionLayer(size, dropout=dropout) for _ in range(size.num_layers))
         self.predict = nn.Linear(size.width, len(PUBLISHED))
 
     def forward(self, noisy: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:

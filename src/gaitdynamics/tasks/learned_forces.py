@@ -5,18 +5,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from gaitdynamics import __version__
+from gaitdynamics.biomech.load_sharing import double_supports
 from gaitdynamics.biomech.physics import Physics, physics_of
 from gaitdynamics.maths.rotations import heading_axes
-from gaitdynamics.maths.signals import interpolate
+from gaitdynamics.maths.signals import interpolate, intervals, smooth
 from gaitdynamics.model.checkpoint import Weights
 from gaitdynamics.model.force_limits import COVERAGE, ForceLimits
 from gaitdynamics.model.forces import ForceModel, build_force_model
 from gaitdynamics.state.frame import FRAME_RATE_HZ
+from gaitdynamics.state.layout import PHYSICS
 from gaitdynamics.state.physics_features import physics_features
 from gaitdynamics.types.ground_reaction import GroundReaction
 from gaitdynamics.types.prediction import ForceInterval, Prediction
 from gaitdynamics.types.trial import Trial
+from gaitdynamics.units import SIDE_NAMES
 
+STANDING_CUTOFF_HZ = 2.0  # of the change between standing and stepping
 SWING_BW = 0.03  # a foot that presses less than this is taken to be in the air; force plates' threshold for 70 kg
 
 
@@ -60,8 +64,11 @@ class LearnedForces:
         physics = physics_of(trial, time_s)
         features = physics_features(trial, physics)
         force_bw, shift, spread_bw = self.model.predict(features)
+        stepping = _stepping(physics)[:, None, None]
+        shared_bw = np.stack([features[:, PHYSICS[f"shared_force_{side}"]] for side in SIDE_NAMES], axis=1)
+        force_bw, shift = shared_bw + stepping * (force_bw - shared_bw), stepping * shift
 
-        is_loaded = force_bw[..., 1] >= SWING_BW
+        is_loaded = _loaded(force_bw[..., 1] >= SWING_BW, physics.contact.is_down)
         force_bw = np.where(is_loaded[..., None], force_bw, 0.0)
         unit_n = trial.subject.body_weight_n
         force_n = _to_ground(physics, force_bw) * unit_n
@@ -88,6 +95,29 @@ def frame_times(time_s: np.ndarray) -> np.ndarray:
     """Every 10 ms from a motion's first time, as long as it lasts."""
     num = int((time_s[-1] - time_s[0]) * FRAME_RATE_HZ + 1e-6)
     return time_s[0] + np.arange(num + 1) / FRAME_RATE_HZ
+
+
+def _loaded(is_pressing: np.ndarray, is_down: np.ndarray) -> np.ndarray:
+    """Presses during which physics, too, has the foot on the ground for a while, (T, 2)."""
+    is_loaded = np.zeros_like(is_pressing)
+    for foot in range(2):
+        for start, end in intervals(is_pressing[:, foot]):
+            is_loaded[start:end, foot] = is_down[start:end, foot].any()
+    return is_loaded
+
+
+def _stepping(physics: Physics) -> np.ndarray:
+    """1 where a person walks or runs, 0 where one stands, which nobody in the training data does, (T,).
+
+    Standing is what physics knows well, so its forces stay as they are.
+    """
+    is_standing = np.zeros(len(physics.time_s))
+    for double in double_supports(physics.contact, sampling_rate_hz=FRAME_RATE_HZ):
+        if double.trailing is None:
+            is_standing[double.start : double.end] = 1.0
+    if not is_standing.any():
+        return 1.0 - is_standing
+    return 1.0 - np.clip(smooth(is_standing, cutoff_hz=STANDING_CUTOFF_HZ, sampling_rate_hz=FRAME_RATE_HZ), 0.0, 1.0)
 
 
 def _to_ground(physics: Physics, vectors: np.ndarray) -> np.ndarray:

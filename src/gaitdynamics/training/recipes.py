@@ -13,6 +13,7 @@ from gaitdynamics.errors import TrainingError
 from gaitdynamics.model.checkpoint import save_weights
 from gaitdynamics.state.layout import GAIT
 from gaitdynamics.training.force_recipe import starter_forces
+from gaitdynamics.training.paper_recipes import paper_diffusion, paper_forces, starter_paper_forces
 from gaitdynamics.training.recipe import Recipe, WindowLosses, mirrored
 from gaitdynamics.training.sampling import is_among
 from gaitdynamics.training.shards import VALID, Batch, Shards
@@ -41,7 +42,13 @@ def debug() -> Recipe:
     )
 
 
-RECIPES: dict[str, Callable[[], Recipe]] = {"debug": debug, "starter_forces": starter_forces}
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "debug": debug,
+    "starter_forces": starter_forces,
+    "starter_paper_forces": starter_paper_forces,
+    "paper_forces": paper_forces,
+    "paper_diffusion": paper_diffusion,
+}
 
 
 def recipe_named(name: str) -> Recipe:

@@ -28,6 +28,7 @@ class Recording:
         group: the person, who is never in two splits.
         variant: 0 as measured, others are augmented copies.
         shard: number of the file; rows start to start + num_frames of it are this recording's, at 100 Hz.
+        notes: what the data build remarked of the motion, such as that the person turns.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Recording:
     mass_kg: float | None = None
     height_m: float | None = None
     speed_m_s: float | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -273,6 +275,7 @@ def _recording(entry: Any, folder: Path) -> Recording:
     counts = ("shard", "start", "num_frames", "variant")
     try:
         recording = Recording(**{key: value for key, value in entry.items() if key in known})
+        recording = replace(recording, notes=tuple(recording.notes))  # JSON has lists
         are_counts = all(type(getattr(recording, key)) is int and getattr(recording, key) >= 0 for key in counts)
         are_words = all(isinstance(getattr(recording, key), str) for key in ("name", "dataset", "group", "split"))
     except (AttributeError, TypeError) as error:
