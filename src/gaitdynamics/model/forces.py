@@ -15,7 +15,9 @@ from torch import nn
 from torch.nn import functional
 
 from gaitdynamics.errors import InputFileError
+from gaitdynamics.maths.signals import smooth
 from gaitdynamics.model.checkpoint import Weights
+from gaitdynamics.state.frame import FRAME_RATE_HZ
 from gaitdynamics.state.layout import PHYSICS
 from gaitdynamics.state.normalizer import Normalizer
 from gaitdynamics.state.windows import cut, merge
@@ -24,6 +26,8 @@ from gaitdynamics.units import SIDE_NAMES
 KIND = "forces"
 LARGEST_SIZE = 4096  # of anything in a network
 LARGEST_INPUT = 6.0  # standard deviations; beyond it a feature says no more
+BALANCE_CUTOFF_HZ = 0.5  # below the frequency of strides
+LEAST_TOTAL_BW = 0.05
 # Scales of the outputs, so that a network's numbers are of order one.
 CORRECTION_SCALE_BW = 0.3
 SHIFT_SCALE = 0.03  # of body height
@@ -159,14 +163,16 @@ class ForceModel(nn.Module):
     def predict(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Forces, shifts and spreads of a whole trial, as in `NetworkForces`: (T, 2, 3), (T, 2, 2), (T, 2, 3).
 
-        Windows overlap by half and fade into each other.
+        Windows overlap by half and fade into each other. Over strides, what the feet press is what physics says: the
+        momentum of a body that was seen leaves no choice.
         """
         windows = cut(features.astype(np.float32))
         with torch.inference_mode():
             found = self(filled(torch.from_numpy(windows.values), torch.from_numpy(windows.present)))
         parts = (found.force_bw, found.shift, found.spread_bw)
         force, shift, spread = (merge(part.flatten(2).numpy(), windows) for part in parts)
-        return force.reshape(-1, 2, 3), shift.reshape(-1, 2, 2), spread.reshape(-1, 2, 3)
+        balanced = _balanced(force.reshape(-1, 2, 3), features)
+        return balanced, shift.reshape(-1, 2, 2), spread.reshape(-1, 2, 3)
 
 
 def _composed(features: torch.Tensor, raw: torch.Tensor) -> NetworkForces:
@@ -177,6 +183,16 @@ def _composed(features: torch.Tensor, raw: torch.Tensor) -> NetworkForces:
         shift=SHIFT_SCALE * shift.unflatten(-1, (2, 2)),
         spread_bw=SPREAD_SCALE_BW * functional.softplus(spread.unflatten(-1, (2, 3))),
     )
+
+
+def _balanced(force_bw: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """Forces whose sum has the slow part of the total force of physics, wherever the pelvis was followed, (T, 2, 3)."""
+    missing = features[:, PHYSICS["total_force"]] - force_bw.sum(axis=1)
+    slow = smooth(missing, cutoff_hz=BALANCE_CUTOFF_HZ, sampling_rate_hz=FRAME_RATE_HZ)
+    slow *= features[:, PHYSICS["observed_pelvis_translation"]]
+    vertical = np.maximum(force_bw[..., 1], 0.0)
+    share = vertical / np.maximum(vertical.sum(axis=1, keepdims=True), LEAST_TOTAL_BW)
+    return force_bw + share[..., None] * slow[:, None]
 
 
 def filled(features: torch.Tensor, present: torch.Tensor) -> torch.Tensor:

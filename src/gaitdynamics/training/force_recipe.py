@@ -2,7 +2,8 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,34 +18,59 @@ from gaitdynamics.model.forces import KIND, ForceModel, ForceNetworkSize, filled
 from gaitdynamics.state.layout import FORCES, PHYSICS
 from gaitdynamics.state.normalizer import Normalizer
 from gaitdynamics.training.examples import GAPPY_VARIANTS
-from gaitdynamics.training.recipe import Recipe, WindowLosses, mirrored
+from gaitdynamics.training.recipe import Recipe, WindowLosses, mirrored, unchanged
 from gaitdynamics.training.shards import VALID, Batch, Recording, Shards
 from gaitdynamics.units import SIDE_NAMES
 
 LEAST_SPREAD = 0.01  # of a feature's normaliser
-NOISE = 0.1  # standard deviations, from frame to frame
-OFFSET = 0.2  # likewise, the same over a window
 LOADED_BW = 0.1  # vertical force above which a centre of pressure is taught
-# What a body weight of error in each direction counts, so that small forces are learned as well as the large one.
-WEIGHT_OF_AXIS = (1.5, 1.0, 2.0)
-WEIGHT_OF_SHIFT = 3.0
 WEIGHT_OF_SPREAD = 0.02
-RUNNING_SHARE = 0.5  # of the windows, however many minutes of it there are
 WIDTH_OF_LAPLACE = 2.3  # 90 % of a Laplace distribution lie within, in units of its mean absolute deviation
 LICENCE = "MIT; trained on measured data whose licences are in MODEL_CARD.md"
 FORCE_COLUMNS = np.concatenate([FORCES[f"force_{side}"] for side in SIDE_NAMES])
 SHIFT_COLUMNS = np.concatenate([FORCES[f"pressure_shift_{side}"] for side in SIDE_NAMES])
-# Of the windows, by kind of copy: gappy ones are much to learn, and take from what most people have.
-MEASURED_SHARE, ALTERED_SHARE, GAPPY_SHARE = 0.4, 0.5, 0.1
 
 
-def starter_forces() -> Recipe:
-    """What is bundled: our force model, on the recordings of `docs/model.md`."""
+@dataclass(frozen=True)
+class ForceTraining:
+    """What is peculiar to training the force model; chosen by `benchmarks/force_choices.py`.
+
+    Args:
+        size: of the networks.
+        noise: on the features, standard deviations, from frame to frame.
+        offset: likewise, the same over a window.
+        axis_weights: what a body weight of error forward, up and right counts, so that small forces are learned too.
+        shift_weight: what a body height of error of a loaded foot's centre of pressure counts beside it.
+        running_share: of the windows, however many minutes of running there are.
+        copy_shares: of the windows from motions as measured, from altered and from gappy copies; gappy ones are much
+            to learn, and take from what most people have.
+        is_mirrored: half of the windows have right and left swapped.
+    """
+
+    size: ForceNetworkSize = field(default_factory=ForceNetworkSize)
+    noise: float = 0.1
+    offset: float = 0.2
+    axis_weights: tuple[float, float, float] = (1.5, 1.0, 2.0)
+    shift_weight: float = 3.0
+    running_share: float = 0.5
+    copy_shares: tuple[float, float, float] = (0.4, 0.5, 0.1)
+    is_mirrored: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        """For a run's description."""
+        return asdict(self)
+
+
+STARTER = ForceTraining()
+
+
+def starter_forces(training: ForceTraining = STARTER) -> Recipe:
+    """What is bundled: our force model, on the recordings of the model card."""
     return Recipe(
         name="starter_forces",
         blocks={PHYSICS.name: PHYSICS.names, FORCES.name: FORCES.names, VALID: (VALID,)},
-        make_model=_model,
-        loss=_loss,
+        make_model=partial(_model, training=training),
+        loss=partial(_loss, training=training),
         save=_save,
         num_steps=1200,
         batch_size=32,
@@ -55,51 +81,49 @@ def starter_forces() -> Recipe:
         ema_decay=0.99,
         checkpoint_every=100,
         validate_every=200,
-        weights=weight_by_laboratory,
-        augment=_mirrored,
-        config={"size": asdict(ForceNetworkSize()), "noise": NOISE, "offset": OFFSET},
+        weights=partial(weight_by_laboratory, training=training),
+        augment=_mirrored if training.is_mirrored else unchanged,
     )
 
 
-def weight_by_laboratory(recordings: Sequence[Recording]) -> np.ndarray:
-    """Laboratories count by the square root of their people, people of one alike, running as much as walking.
+def weight_by_laboratory(recordings: Sequence[Recording], *, training: ForceTraining = STARTER) -> np.ndarray:
+    """Laboratories count by the square root of their people, people of one alike, running by its share.
 
     Walking is minutes from twenty laboratories, running half an hour from two: by the minute, nobody would walk.
     """
     people: dict[tuple[str | None, str], set[str]] = defaultdict(set)
     for entry in recordings:
         people[entry.activity, entry.dataset].add(entry.subject)
-    frames = Counter[tuple[str | None, str, str, float]]()
+    frames = Counter[tuple[str | None, str, str, int]]()
     for entry in recordings:
         frames[_person(entry)] += entry.num_frames
     weights = np.array(
         [
-            entry.num_frames
+            training.copy_shares[_kind(entry)]
+            * entry.num_frames
             / frames[_person(entry)]
             / np.sqrt(len(people[entry.activity, entry.dataset]))
-            * _share(entry)
             for entry in recordings
         ]
     )
     is_running = np.array([entry.activity == "run" for entry in recordings])
-    for is_one, share in ((is_running, RUNNING_SHARE), (~is_running, 1 - RUNNING_SHARE)):
-        if is_one.any():
+    for is_one, share in ((is_running, training.running_share), (~is_running, 1 - training.running_share)):
+        if weights[is_one].sum() > 0.0:
             weights[is_one] *= share / weights[is_one].sum()
     return weights
 
 
-def _share(entry: Recording) -> float:
-    if entry.variant in GAPPY_VARIANTS:
-        return GAPPY_SHARE
-    return ALTERED_SHARE if entry.variant else MEASURED_SHARE
+def _kind(entry: Recording) -> int:
+    """As measured, altered, gappy."""
+    return 2 if entry.variant in GAPPY_VARIANTS else int(entry.variant > 0)
 
 
-def _person(entry: Recording) -> tuple[str | None, str, str, float]:
+def _person(entry: Recording) -> tuple[str | None, str, str, int]:
     """Whose recordings share a weight: one person's in one activity, each kind of copy apart."""
-    return entry.activity, entry.dataset, entry.subject, _share(entry)
+    return entry.activity, entry.dataset, entry.subject, _kind(entry)
 
 
-def _model(shards: Shards, recordings: Sequence[int]) -> nn.Module:
+def _model(shards: Shards, recordings: Sequence[int], *, training: ForceTraining) -> nn.Module:
     """Normalised so that mirrored gait is as usual as the measured one, and walking as running."""
     measured = [number for number in recordings if shards.recordings[number].variant == 0]
     weights = weight_by_laboratory([shards.recordings[number] for number in measured])
@@ -109,21 +133,22 @@ def _model(shards: Shards, recordings: Sequence[int]) -> nn.Module:
     square = (square + square[PHYSICS.mirror_order]) / 2
     mean = (mean + PHYSICS.mirrored(mean)) / 2
     scale = 1 / np.maximum(np.sqrt(np.maximum(square - mean**2, 0.0)), LEAST_SPREAD)
-    return ForceModel(ForceNetworkSize(), Normalizer(scale.astype(np.float32), (-mean * scale).astype(np.float32)))
+    return ForceModel(training.size, Normalizer(scale.astype(np.float32), (-mean * scale).astype(np.float32)))
 
 
 def _mirrored(batch: Batch) -> Batch:
     return mirrored(batch, {PHYSICS.name: PHYSICS, FORCES.name: FORCES})
 
 
-def _loss(model: nn.Module, batch: Batch) -> WindowLosses:
+def _loss(model: nn.Module, batch: Batch, *, training: ForceTraining) -> WindowLosses:
     """Absolute errors of forces and of loaded feet's pressure; and of how large errors the network expects."""
     model = _force_model(model)
     features = filled(batch[PHYSICS.name], batch.present)
     inputs = model.normalised(features)
     if model.training:
         length, channels = inputs.shape[1:]
-        inputs = inputs + NOISE * batch.normal("noise", length, channels) + OFFSET * batch.normal("offset", 1, channels)
+        inputs = inputs + training.noise * batch.normal("noise", length, channels)
+        inputs = inputs + training.offset * batch.normal("offset", 1, channels)
     force = batch[FORCES.name][..., FORCE_COLUMNS].unflatten(-1, (2, 3))
     shift = batch[FORCES.name][..., SHIFT_COLUMNS].unflatten(-1, (2, 2))
     is_known = (batch[VALID][..., 0] * batch.present)[..., None]
@@ -132,11 +157,11 @@ def _loss(model: nn.Module, batch: Batch) -> WindowLosses:
     members = model.members(features, normalised=inputs)
     for member in members:
         error = (member.force_bw - force).abs()
-        of_force = (error * error.new_tensor(WEIGHT_OF_AXIS)).sum(dim=-1) * is_known
+        of_force = (error * error.new_tensor(training.axis_weights)).sum(dim=-1) * is_known
         of_shift = (member.shift - shift).abs().sum(dim=-1) * is_loaded
         likelihood = error.detach() / member.spread_bw + member.spread_bw.log()  # Laplace's
         of_spread = likelihood.sum(dim=-1) * is_known
-        total = of_force + WEIGHT_OF_SHIFT * of_shift + WEIGHT_OF_SPREAD * of_spread
+        total = of_force + training.shift_weight * of_shift + WEIGHT_OF_SPREAD * of_spread
         sums = sums + total.sum(dim=(1, 2))
     return WindowLosses(sums / len(members), is_known.sum(dim=(1, 2)))
 

@@ -1,0 +1,108 @@
+"""What each choice in training the force model gains, on training people that a third of the run did not see.
+
+Three folds: people of the two large data sets and whole laboratories of the others are left out in turn. Nobody of
+another split is looked at. Networks of one member each, so that what an ensemble adds is a choice of its own.
+"""
+
+import argparse
+import hashlib
+import tempfile
+from collections import defaultdict
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from _record import record, table
+
+from gaitdynamics.model.checkpoint import load_weights
+from gaitdynamics.model.forces import ForceNetworkSize, build_force_model
+from gaitdynamics.state.layout import FORCES, PHYSICS
+from gaitdynamics.training.force_recipe import FORCE_COLUMNS, SHIFT_COLUMNS, STARTER, ForceTraining, starter_forces
+from gaitdynamics.training.loop import train
+from gaitdynamics.training.shards import VALID, Recording, Shards
+
+FOLDS = 3
+LARGE = ("Fukuchi2017RBDS", "SchreiberMoissenet2019")  # whose people are left out, not the laboratory
+LOADED_BW = 0.1
+ONE = replace(STARTER, size=ForceNetworkSize(num_members=1))
+CHOICES: dict[str, ForceTraining] = {
+    "physics alone": ONE,  # not trained
+    "as bundled, one network": ONE,
+    "an ensemble of four": STARTER,
+    "twice the width": replace(ONE, size=ForceNetworkSize(width=128, num_members=1)),
+    "no mirrored copies": replace(ONE, is_mirrored=False),
+    "motions as measured only": replace(ONE, copy_shares=(1.0, 0.0, 0.0)),
+    "no gappy copies": replace(ONE, copy_shares=(0.45, 0.55, 0.0)),
+    "a third of gappy copies": replace(ONE, copy_shares=(0.3, 0.37, 0.33)),
+    "no noise on the features": replace(ONE, noise=0.0, offset=0.0),
+    "twice the noise": replace(ONE, noise=0.2, offset=0.4),
+    "running by a third": replace(ONE, running_share=0.33),
+    "all axes alike": replace(ONE, axis_weights=(1.0, 1.0, 1.0)),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path, help="folder that 'gaitdynamics data build' wrote")
+    parser.add_argument("--steps", type=int, default=700, help="updates of each run (default: 700)")
+    parser.add_argument("--only", nargs="*", default=list(CHOICES), help="some of the choices")
+    arguments = parser.parse_args()
+    shards = Shards.open(arguments.data)
+    rows = []
+    for name in arguments.only:
+        errors = measured(shards, CHOICES[name], steps=0 if name == "physics alone" else arguments.steps)
+        rows.append([name, *errors["walk"].tolist(), *errors["run"].tolist()])
+        print(table(["", *(f"{a} {m}" for a in ("walk", "run") for m in ("V", "AP", "ML", "CoP"))], rows[-1:]))
+    heads = [f"{activity} {figure}" for activity in ("walk", "run") for figure in ("V", "AP", "ML", "CoP, mm")]
+    note = (
+        "Mean absolute errors, % of body weight, on training people left out of the run "
+        f"({arguments.steps} updates, seed 0), against forces as the data folder has them."
+    )
+    record("force_choices", f"# What each choice gains\n\n{note}\n\n{table(['', *heads], rows)}")
+
+
+def measured(shards: Shards, training: ForceTraining, *, steps: int) -> dict[str, np.ndarray]:
+    """Errors by activity, (4,): the mean over data sets of the mean over their people."""
+    by_row: dict[tuple[str, str], dict[str, list[np.ndarray]]] = defaultdict(lambda: defaultdict(list))
+    for fold in range(FOLDS):
+        recipe = replace(
+            starter_forces(training),
+            is_held_out=partial(is_in_fold, fold=fold),
+            num_steps=max(steps, 1),
+            validate_every=max(steps, 1),
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            model = build_force_model(load_weights(train(recipe, shards.folder, Path(folder) / "weights")))
+        for number, entry in enumerate(shards.recordings):
+            if entry.split != "train" or entry.variant or not is_in_fold(entry, fold=fold):
+                continue
+            features = shards.rows(PHYSICS.name, number)
+            is_known = shards.rows(VALID, number)[:, 0] > 0
+            truth = shards.rows(FORCES.name, number)
+            if steps:
+                force_bw, shift, _ = model.predict(features)
+            else:
+                shared = [features[:, PHYSICS[f"shared_force_{side}"]] for side in ("right", "left")]
+                force_bw, shift = np.stack(shared, axis=1), np.zeros((len(features), 2, 2))
+            true_bw = truth[:, FORCE_COLUMNS].reshape(force_bw.shape)
+            error = 100 * np.abs(force_bw - true_bw)[is_known].mean(axis=(0, 1))
+            is_loaded = is_known[:, None] & (true_bw[..., 1] > LOADED_BW)
+            apart = np.linalg.norm(shift - truth[:, SHIFT_COLUMNS].reshape(shift.shape), axis=-1)[is_loaded]
+            cop_mm = 1000 * (entry.height_m or np.nan) * apart.mean() if is_loaded.any() else np.nan
+            row = by_row[entry.activity or "", entry.dataset]
+            row[entry.subject].append(np.array([error[1], error[0], error[2], cop_mm]))
+    means: dict[str, list[np.ndarray]] = defaultdict(list)
+    for (activity, _), people in by_row.items():
+        means[activity].append(np.nanmean([np.nanmean(values, axis=0) for values in people.values()], axis=0))
+    return {activity: np.nanmean(values, axis=0) for activity, values in means.items()}
+
+
+def is_in_fold(recording: Recording, *, fold: int) -> bool:
+    """Whether a person, or a small laboratory, is left out of a fold."""
+    key = recording.group if recording.dataset in LARGE else recording.dataset
+    return hashlib.sha256(key.encode()).digest()[0] % FOLDS == fold
+
+
+if __name__ == "__main__":
+    main()
