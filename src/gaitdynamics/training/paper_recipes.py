@@ -1,13 +1,14 @@
 """How the authors' networks are trained (Tan et al. 2026, doi 10.1038/s41551-025-01565-8).
 
-Theirs: both networks at their sizes, channels and windows, values brought to −10…10, squared errors, dropout, 1000 noise
-steps with their variances, batches of 64, a learning rate of 4e-4 and a weight decay of 0.02 (with the optimizer Adan).
-Chosen here: AdamW as in all recipes, its warm-up and schedule, the numbers of steps, the moving average, which recordings
-are drawn how often, mirrored windows, and the weight of the diffusion loss's rates of change.
+Theirs: both networks at their sizes, channels and windows, values brought to −10…10, squared errors, dropout, 1000
+steps of noise with their variances, and for the forces batches of 64, a learning rate of 4e-4 and a decay of 0.02
+(with the optimizer Adan). Chosen here: AdamW as in all recipes, its warm-up and schedule, the numbers of steps, the
+moving average, how often recordings are drawn, mirrored windows, all settings of the diffusion model's optimizer, and
+the part of its loss that regards changes from frame to frame.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,41 +26,41 @@ from gaitdynamics.model.published import (
     KINEMATIC_COLUMNS,
     REFINEMENT,
     REFINEMENT_SIZE,
+    NetworkSize,
     PublishedDiffusion,
     PublishedRefinement,
 )
 from gaitdynamics.model.published_sampling import NUM_TIMESTEPS, betas
 from gaitdynamics.state.layout import PUBLISHED
 from gaitdynamics.state.normalizer import Normalizer
+from gaitdynamics.training.examples import MISSING_TRUNK
 from gaitdynamics.training.force_recipe import weight_by_laboratory
 from gaitdynamics.training.recipe import Recipe, WindowLosses, mirrored
 from gaitdynamics.training.sampling import weight_by_length
 from gaitdynamics.training.shards import VALID, Batch, Recording, Shards
 
 DROPOUT = 0.1
-LEARNING_RATE, WEIGHT_DECAY, BATCH_SIZE = 4e-4, 0.02, 64
 WEIGHT_OF_CHANGE = 1.0  # of squared errors of the change from frame to frame, beside those of the values
 UNKNOWN_RANGE = (-1.0, 1.0)  # of a channel that no recording has
 LICENCE = "MIT; trained on measured data whose licences are their own"
 GROUPS = np.array([channel.group for channel in PUBLISHED.channels])
 IS_SAME_GROUP = np.equal.outer(GROUPS, GROUPS)
-BLOCKS = {PUBLISHED.name: PUBLISHED.names, VALID: (VALID,)}
 
 
 def paper_forces() -> Recipe:
     """The authors' refinement network, for AddBiomechanics."""
     return Recipe(
         name="paper_forces",
-        blocks=BLOCKS,
+        blocks={PUBLISHED.name: PUBLISHED.names, VALID: (VALID,)},
         make_model=_refinement,
         loss=_refinement_loss,
-        save=partial(_save, kind=REFINEMENT),
+        save=_save,
         num_steps=200_000,
-        batch_size=BATCH_SIZE,
-        micro_batch_size=BATCH_SIZE // 2,
-        learning_rate=LEARNING_RATE,
+        batch_size=64,
+        micro_batch_size=32,
+        learning_rate=4e-4,
         warmup_steps=1000,
-        weight_decay=WEIGHT_DECAY,
+        weight_decay=0.02,
         ema_decay=0.9999,
         precision="bfloat16",
         checkpoint_every=2000,
@@ -71,47 +72,30 @@ def paper_forces() -> Recipe:
 
 def paper_diffusion() -> Recipe:
     """The authors' diffusion model, for AddBiomechanics."""
-    return Recipe(
+    return replace(
+        paper_forces(),
         name="paper_diffusion",
-        blocks=BLOCKS,
         make_model=_diffusion,
         loss=_diffusion_loss,
-        save=partial(_save, kind=DIFFUSION),
         num_steps=500_000,
-        batch_size=BATCH_SIZE,
-        micro_batch_size=BATCH_SIZE // 2,
-        learning_rate=LEARNING_RATE,
-        warmup_steps=1000,
-        weight_decay=WEIGHT_DECAY,
-        ema_decay=0.9999,
-        precision="bfloat16",
-        checkpoint_every=2000,
-        weights=partial(weight_of_measured, among=weight_by_length),
-        augment=_mirrored,
         config={"size": asdict(DIFFUSION_SIZE), "dropout": DROPOUT, "change": WEIGHT_OF_CHANGE},
     )
 
 
 def starter_paper_forces() -> Recipe:
-    """The authors' refinement network on the data of `starter_forces`, to compare with it."""
-    return Recipe(
+    """The authors' refinement network on the data and windows of `starter_forces`, to compare with it."""
+    return replace(
+        paper_forces(),
         name="starter_paper_forces",
-        blocks=BLOCKS,
-        make_model=_refinement,
-        loss=_refinement_loss,
-        save=partial(_save, kind=REFINEMENT),
-        num_steps=1200,
+        num_steps=800,
         batch_size=32,
-        micro_batch_size=32,
         learning_rate=1e-3,
         warmup_steps=100,
-        weight_decay=WEIGHT_DECAY,
         ema_decay=0.99,
-        checkpoint_every=100,
-        validate_every=200,
+        checkpoint_every=200,
         weights=partial(weight_of_measured, among=weight_by_laboratory),
-        augment=_mirrored,
-        config={"size": asdict(REFINEMENT_SIZE), "dropout": DROPOUT},
+        augment=_mirrored_without_trunk,
+        config={"size": asdict(REFINEMENT_SIZE), "dropout": DROPOUT, "missing_trunk": MISSING_TRUNK},
     )
 
 
@@ -120,15 +104,18 @@ class NormalisedNetwork(nn.Module):
 
     Args:
         network: to be trained.
+        size: of the network.
         normalizer: of PUBLISHED's channels.
     """
 
     scale: torch.Tensor
     offset: torch.Tensor
 
-    def __init__(self, network: PublishedRefinement | PublishedDiffusion, normalizer: Normalizer) -> None:
+    def __init__(
+        self, network: PublishedRefinement | PublishedDiffusion, size: NetworkSize, normalizer: Normalizer
+    ) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.size = network, size
         self.register_buffer("scale", torch.from_numpy(normalizer.scale.copy()))
         self.register_buffer("offset", torch.from_numpy(normalizer.offset.copy()))
 
@@ -160,8 +147,8 @@ def _is_drawn(entry: Recording) -> bool:
 def known_channels(values: torch.Tensor, is_valid: torch.Tensor) -> torch.Tensor:
     """What is known of windows of the authors' state, in which exactly 0 stands for what is not.
 
-    Kinematics are known for a whole window or not at all, a joint with all its channels: a knee that passes through 0 is
-    known. Forces are known where they are valid, zeros included: most of them are of a foot in the air.
+    Kinematics are known for a whole window or not at all, a joint with all its channels: a knee that passes through 0
+    is known. Forces are known where they are valid, zeros included: they are of a foot in the air.
 
     Args:
         values: (N, L, 63), not normalised.
@@ -204,15 +191,26 @@ def normalizer_of_people(shards: Shards, recordings: Sequence[int]) -> Normalize
 
 
 def _refinement(shards: Shards, recordings: Sequence[int]) -> nn.Module:
-    return NormalisedNetwork(PublishedRefinement(dropout=DROPOUT), normalizer_of_people(shards, recordings))
+    network = PublishedRefinement(REFINEMENT_SIZE, dropout=DROPOUT)
+    return NormalisedNetwork(network, REFINEMENT_SIZE, normalizer_of_people(shards, recordings))
 
 
 def _diffusion(shards: Shards, recordings: Sequence[int]) -> nn.Module:
-    return NormalisedNetwork(PublishedDiffusion(dropout=DROPOUT), normalizer_of_people(shards, recordings))
+    network = PublishedDiffusion(DIFFUSION_SIZE, dropout=DROPOUT)
+    return NormalisedNetwork(network, DIFFUSION_SIZE, normalizer_of_people(shards, recordings))
 
 
 def _mirrored(batch: Batch) -> Batch:
     return mirrored(batch, {PUBLISHED.name: PUBLISHED})
+
+
+def _mirrored_without_trunk(batch: Batch) -> Batch:
+    """Also take the trunk from many windows: few of these laboratories measured it, and of runners next to none."""
+    batch = _mirrored(batch)
+    values = batch[PUBLISHED.name].clone()
+    is_missing = batch.uniform("trunk", 1) < MISSING_TRUNK
+    values[..., PUBLISHED["lumbar"]] *= ~is_missing[..., None]
+    return batch.with_blocks(**{PUBLISHED.name: values})
 
 
 def _refinement_loss(model: nn.Module, batch: Batch) -> WindowLosses:
@@ -253,14 +251,14 @@ def _checked(model: nn.Module) -> NormalisedNetwork:
     return model
 
 
-def _save(model: nn.Module, shards: Shards, folder: Path, provenance: dict[str, Any], *, kind: str) -> None:
+def _save(model: nn.Module, shards: Shards, folder: Path, provenance: dict[str, Any]) -> None:
     model = _checked(model)
     save_weights(
         folder,
-        kind=kind,
+        kind=REFINEMENT if isinstance(model.network, PublishedRefinement) else DIFFUSION,
         tensors=model.network.state_dict(),
         layout=PUBLISHED.to_json(),
-        config=asdict(REFINEMENT_SIZE if kind == REFINEMENT else DIFFUSION_SIZE),
+        config=asdict(model.size),
         normalizer=Normalizer(model.scale.numpy(), model.offset.numpy()).to_json(),
         provenance=provenance,
         licence=LICENCE,
