@@ -35,8 +35,8 @@ CHOICES: dict[str, ForceTraining] = {
     "motions as measured only": replace(ONE, copy_shares=(1.0, 0.0, 0.0)),
     "no gappy copies": replace(ONE, copy_shares=(0.45, 0.55, 0.0)),
     "a third of gappy copies": replace(ONE, copy_shares=(0.3, 0.37, 0.33)),
-    "no noise on the features": replace(ONE, noise=0.0, offset=0.0),
-    "twice the noise": replace(ONE, noise=0.2, offset=0.4),
+    "no noise on the features": replace(ONE, noise=(0.0, 0.0), offset=(0.0, 0.0)),
+    "walking's noise in running too": replace(ONE, noise=(0.1, 0.1), offset=(0.3, 0.3)),
     "running by a third": replace(ONE, running_share=0.33),
     "all axes alike": replace(ONE, axis_weights=(1.0, 1.0, 1.0)),
 }

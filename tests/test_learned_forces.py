@@ -125,7 +125,13 @@ def test_limits_come_back_from_json() -> None:
 
 @pytest.mark.parametrize(
     "broken",
-    [None, {}, {"walking": 1.0}, {**EVERYWHERE.to_json(), "lowest": [0.0]}, {**EVERYWHERE.to_json(), "running": "wide"}],
+    [
+        None,
+        {},
+        {"walking": 1.0},
+        {**EVERYWHERE.to_json(), "lowest": [0.0]},
+        {**EVERYWHERE.to_json(), "running": "wide"},
+    ],
 )
 def test_limits_that_are_none_are_refused(broken: object) -> None:
     with pytest.raises(InputFileError, match="limits"):

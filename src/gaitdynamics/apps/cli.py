@@ -11,7 +11,7 @@ import typer
 from gaitdynamics import __version__
 from gaitdynamics.apps import data as data_commands
 from gaitdynamics.apps import weights as weights_commands
-from gaitdynamics.apps.train import train
+from gaitdynamics.apps.train import finetune, train
 from gaitdynamics.errors import GaitDynamicsError, OutputError
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ app = typer.Typer(
 )
 
 app.command()(train)
+app.command()(finetune)
 app.add_typer(data_commands.app, name="data")
 app.add_typer(weights_commands.app, name="weights")
 

@@ -1,4 +1,4 @@
-"""`gaitdynamics train`: from a data folder to weights. Only light imports at the top."""
+"""`gaitdynamics train` and `finetune`: from data to weights. Only light imports at the top."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -58,6 +58,68 @@ def train(
     if last:
         typer.echo(_line(last[0]))
         typer.echo(f"Weights, losses and checkpoint in {out.resolve()}")
+
+
+def finetune(
+    study: Annotated[
+        Path, typer.Argument(metavar="STUDY", help="Your people with models, motions and measured forces.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Weights, data folder and result go here.")],
+    weights: Annotated[
+        str, typer.Option(metavar="NAME|DIR", help="To start from: bundled weights, or a folder of weights.")
+    ] = "starter",
+    seed: Annotated[int, typer.Option(min=0, help="Of windows, augmentation, dropout.")] = 0,
+    steps: Annotated[int, typer.Option(min=1, metavar="N", help="Updates.")] = 300,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Begin again, replacing the fine-tuning in --out.")
+    ] = False,
+) -> None:
+    """Go on training a force model on your own study; compare before and after on people held out of it.
+
+    Held out is the study's split 'validation', or every fifth person where it has none. Stopped, the same command goes
+    on where it was. `estimate --weights DIR` takes the result.
+    """
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    from gaitdynamics.training.finetune import finetune as run
+
+    console = Console(stderr=True)
+    with Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
+        tasks: dict[str, Any] = {}
+
+        def report(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(stage, total=total)
+            bar.update(tasks[stage], completed=done, total=total)
+
+        result = run(study, out, weights=weights, num_steps=steps, seed=seed, overwrite=overwrite, report=report)
+    screen = Console()
+    screen.print(_comparison(result))
+    for entry in result["excluded"]:
+        screen.print(f"Left out: {entry['trial']}: {entry['reason']}", highlight=False, soft_wrap=True, markup=False)
+    screen.print(result["verdict"], highlight=False, soft_wrap=True, markup=False)
+    screen.print(f"Weights, data and result in {out.resolve()}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _comparison(result: dict[str, Any]) -> Any:
+    from rich.box import SIMPLE
+    from rich.table import Table
+    from rich.text import Text
+
+    from gaitdynamics.training.evaluate import METRICS
+    from gaitdynamics.training.finetune import compared
+
+    table = Table(title="Mean absolute error on people held out, % of body weight", box=SIMPLE, padding=0)
+    for head in ("dataset", "activity", "people", "trials", "weights"):
+        table.add_column(head, min_width=len(head), overflow="fold")
+    for head in ("V", "AP", "ML", "peak V", "CoP, mm"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for row, *both in compared(result):
+        for when, figures in zip(("before", "after"), both, strict=True):
+            shown = ("–" if figures[metric] is None else f"{figures[metric]:.2f}" for metric in METRICS)
+            table.add_row(*map(Text, row if when == "before" else [""] * len(row)), when, *shown)
+    return table
 
 
 def _bar(console: Any) -> Any:

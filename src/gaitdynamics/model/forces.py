@@ -150,7 +150,7 @@ class ForceModel(nn.Module):
         """The average over members, and over the gait and its mirror image, so that right and left are alike."""
         direct = self._average(features)
         mirrored = self._average(_mirrored_features(features))
-        turn = torch.tensor([1.0, 1.0, -1.0])
+        turn = features.new_tensor([1.0, 1.0, -1.0])
         return NetworkForces(
             force_bw=(direct.force_bw + mirrored.force_bw.flip(2) * turn) / 2,
             shift=(direct.shift + mirrored.shift.flip(2) * turn[1:]) / 2,
@@ -182,7 +182,7 @@ def _composed(features: torch.Tensor, raw: torch.Tensor) -> NetworkForces:
     """Forces from what physics gives and what a network says."""
     correction, shift, spread = raw.split([6, 4, 6], dim=-1)
     return NetworkForces(
-        force_bw=features[..., _SHARED] + CORRECTION_SCALE_BW * correction.unflatten(-1, (2, 3)),
+        force_bw=features[..., _SHARED.to(features.device)] + CORRECTION_SCALE_BW * correction.unflatten(-1, (2, 3)),
         shift=SHIFT_SCALE * shift.unflatten(-1, (2, 2)),
         spread_bw=SPREAD_SCALE_BW * functional.softplus(spread.unflatten(-1, (2, 3))),
     )
@@ -201,12 +201,12 @@ def _balanced(force_bw: np.ndarray, features: np.ndarray) -> np.ndarray:
 def filled(features: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
     """Windows (N, L, D) in which the last present frame goes on where a trial has ended."""
     last = present.sum(dim=1, keepdim=True) - 1
-    frames = torch.minimum(torch.arange(present.shape[1]), last)
+    frames = torch.minimum(torch.arange(present.shape[1], device=present.device), last)
     return torch.take_along_dim(features, frames[..., None], dim=1)
 
 
 def _mirrored_features(features: torch.Tensor) -> torch.Tensor:
-    return features[..., _MIRROR_ORDER] * _MIRROR_SIGNS
+    return features[..., _MIRROR_ORDER.to(features.device)] * _MIRROR_SIGNS.to(features.device)
 
 
 def size_from_json(content: Mapping[str, Any], *, source: str) -> ForceNetworkSize:

@@ -37,7 +37,8 @@ class ForceTraining:
 
     Args:
         size: of the networks.
-        noise: on the features, standard deviations, from frame to frame.
+        noise: on the features of walking and of running, standard deviations, from frame to frame. Walking is learned
+            from many laboratories, a few seconds each, and must not hang on any of them; running loses its peaks.
         offset: likewise, the same over a window.
         axis_weights: what a body weight of error forward, up and right counts, so that small forces are learned too.
         shift_weight: what a body height of error of a loaded foot's centre of pressure counts beside it.
@@ -48,8 +49,8 @@ class ForceTraining:
     """
 
     size: ForceNetworkSize = field(default_factory=ForceNetworkSize)
-    noise: float = 0.1
-    offset: float = 0.2
+    noise: tuple[float, float] = (0.1, 0.05)
+    offset: tuple[float, float] = (0.3, 0.1)
     axis_weights: tuple[float, float, float] = (1.5, 1.0, 2.0)
     shift_weight: float = 3.0
     running_share: float = 0.5
@@ -147,8 +148,12 @@ def _loss(model: nn.Module, batch: Batch, *, training: ForceTraining) -> WindowL
     inputs = model.normalised(features)
     if model.training:
         length, channels = inputs.shape[1:]
-        inputs = inputs + training.noise * batch.normal("noise", length, channels)
-        inputs = inputs + training.offset * batch.normal("offset", 1, channels)
+        is_running = [int(entry.activity == "run") for entry in batch.recordings]
+        noise, offset = (
+            inputs.new_tensor(levels)[is_running, None, None] for levels in (training.noise, training.offset)
+        )
+        inputs = inputs + noise * batch.normal("noise", length, channels)
+        inputs = inputs + offset * batch.normal("offset", 1, channels)
     force = batch[FORCES.name][..., FORCE_COLUMNS].unflatten(-1, (2, 3))
     shift = batch[FORCES.name][..., SHIFT_COLUMNS].unflatten(-1, (2, 2))
     is_known = (batch[VALID][..., 0] * batch.present)[..., None]

@@ -83,7 +83,8 @@ def plot_losses(table: Path, picture: Path, *, title: str) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.0, 4.0), layout="constrained")
-    axes = figure.add_subplot(xlabel="step", ylabel="loss", title=title, yscale="log")
+    scale = "log" if min(row.loss for row in rows) > 0.0 else "linear"
+    axes = figure.add_subplot(xlabel="step", ylabel="loss", title=title, yscale=scale)
     axes.plot([row.step for row in rows], [row.loss for row in rows], linewidth=0.8, label="training")
     measured = [(row.step, row.validation_loss) for row in rows if row.validation_loss is not None]
     if measured:

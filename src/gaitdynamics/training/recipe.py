@@ -140,7 +140,7 @@ def _described(value: Any) -> Any:
     if isinstance(value, partial):
         return {"function": _described(value.func), "arguments": [*map(_described, (*value.args, value.keywords))]}
     if hasattr(value, "to_json"):
-        return value.to_json()
+        return _described(value.to_json())
     if callable(value) and hasattr(value, "__qualname__"):
         return f"{value.__module__}.{value.__qualname__}"
     if isinstance(value, Mapping):
