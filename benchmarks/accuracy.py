@@ -1,4 +1,4 @@
-"""The accuracy tables of README.md and docs/accuracy.md: every estimator on one split of a study, in one run."""
+"""The accuracy tables of README, docs/accuracy.md and MODEL_CARD: every estimator on one split of a study, in one run."""
 
 import argparse
 import re
@@ -60,7 +60,8 @@ def main() -> None:
     )
     if arguments.split == "validation":
         _insert(ROOT / "README.md", text)
-        _insert(ROOT / "docs" / "accuracy.md", f"{text}\n\n{second}")
+        for page in (ROOT / "docs" / "accuracy.md", ROOT / "MODEL_CARD.md"):
+            _insert(page, f"{text}\n\n{second}")
 
 
 def _cells(values: dict[str, Any], of_others: list[dict[str, Any]]) -> list[str]:

@@ -17,7 +17,7 @@ from _record import record, table
 from scipy.signal import butter, sosfiltfilt
 from total_force import on_each_foot, with_sums
 
-from gaitdynamics.biomech import anthropometry, dynamics, load_sharing
+from gaitdynamics.biomech import anthropometry, dynamics, load_sharing, physics
 from gaitdynamics.biomech import pressure as pressure_module
 from gaitdynamics.biomech.anthropometry import estimated_height_m
 from gaitdynamics.biomech.contact import Contact
@@ -108,8 +108,8 @@ def prepared(source: StudyTrial) -> Case:
     """Estimate a trial's forces as always, keeping the arguments of the steps on the way."""
     trial = load_trial(source)
     with (
-        patch.object(task, "newton_euler", wraps=task.newton_euler) as newton_euler,
-        patch.object(task, "pressure", wraps=task.pressure) as pressure,
+        patch.object(physics, "newton_euler", wraps=physics.newton_euler) as newton_euler,
+        patch.object(physics, "pressure", wraps=physics.pressure) as pressure,
     ):
         prediction = task.estimate_forces(trial)
     lowest_hz, highest_hz = task.WORKING_RATE_HZ

@@ -19,6 +19,7 @@ from gaitdynamics.io.external_loads import read_loaded_plates
 from gaitdynamics.io.forces import assign_feet, ground_reaction_from_sides, read_plates
 from gaitdynamics.io.motion import read_motion
 from gaitdynamics.maths.rotations import heading_axes
+from gaitdynamics.tasks.estimators import load_estimator
 from gaitdynamics.types.ground_reaction import GroundReaction
 
 LOADED_BW = 0.10
@@ -117,7 +118,9 @@ def _draw_synthetic() -> None:
 def _estimate(motion_path: Path, person: Person) -> tuple[GroundReaction, dict[str, Any]]:
     """What a user gets: the forces from the file that was written, and the summary."""
     with tempfile.TemporaryDirectory() as out:
-        written = estimate_file(motion_path, person, out=Path(out), belt_speed_m_s=None)
+        written = estimate_file(
+            motion_path, person, out=Path(out), belt_speed_m_s=None, estimator=load_estimator("starter")
+        )
         return ground_reaction_from_sides(read_plates(written.paths[0])), written.summary
 
 

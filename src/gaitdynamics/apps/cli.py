@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 EXIT_SOME_FAILED = 1
 EXIT_BAD_INPUT = 2
-PHYSICS = "physics"
+STARTER = "starter"  # the bundled force model
 DEMO_FOLDER = Path("demo_results")
 
 app = typer.Typer(
@@ -83,19 +83,19 @@ def estimate(
             metavar="MPS|auto|0", help="Treadmill speed; 0 overground; auto infers it from the standing foot."
         ),
     ] = "auto",
-    weights: Weights = PHYSICS,
+    weights: Weights = STARTER,
     published_pipeline: Annotated[
         bool,
         typer.Option("--published-pipeline", help="Do exactly what the authors' program does; for their weights."),
     ] = False,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the results go.")] = Path(),
     overwrite: Overwrite = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of random numbers; physics draws none.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of random numbers, where an estimator draws any.")] = 0,
 ) -> None:
     """Estimate ground reaction forces and centres of pressure.
 
-    For each motion, writes <stem>_forces.mot, <stem>_external_loads.xml (for OpenSim's inverse dynamics) and
-    <stem>_summary.json.
+    For each motion, writes <stem>_forces.mot, <stem>_external_loads.xml (for OpenSim's inverse dynamics),
+    <stem>_summary.json and, unless --weights is physics or the authors', <stem>_force_intervals.mot.
     """
     belt_speed_m_s = _belt_speed(belt_speed)
     _check_distinct(motions)
@@ -140,6 +140,7 @@ def demo(
     from importlib.resources import as_file, files
 
     from gaitdynamics.apps.estimate_files import estimate_file, read_person
+    from gaitdynamics.tasks.estimators import load_estimator
 
     assets = files("gaitdynamics") / "assets"
     with (
@@ -148,15 +149,19 @@ def demo(
         _console(stderr=True).status("Estimating forces for the synthetic walk"),
     ):
         person = read_person(model_path, mass_kg=None, height_m=None)
-        written = estimate_file(motion_path, person, out=out, belt_speed_m_s=None, overwrite=overwrite)
+        estimator = load_estimator(STARTER)
+        written = estimate_file(
+            motion_path, person, out=out, belt_speed_m_s=None, estimator=estimator, overwrite=overwrite
+        )
     _print_warnings(written.summary)
     console = _console()
     console.print(_demo_table(written.summary))
-    forces, loads, summary = written.paths
+    forces, loads, summary, intervals = written.paths
     for path, meaning in (
         (forces, "forces, centres of pressure and free moments of both feet over time, for OpenSim or a spreadsheet"),
         (loads, "the same as external loads, for OpenSim's inverse dynamics"),
         (summary, "events, steps, peaks, impulses, asymmetry, warnings"),
+        (intervals, "between which values each force lies, with 90 % confidence"),
     ):
         _say(f"{path}\n    {meaning}")
     _say("Body and walk are synthetic: made from published averages, measured on nobody.")
@@ -169,7 +174,7 @@ def evaluate(
         Path, typer.Argument(metavar="STUDY", help="A folder of people with models, motions and measured forces.")
     ],
     split: Annotated[str, typer.Option(help="Of the study; 'all' for every trial.")] = "validation",
-    weights: Weights = PHYSICS,
+    weights: Weights = STARTER,
     align: Annotated[
         bool, typer.Option("--align", help="Take each trial's lag between plates and motion out first.")
     ] = False,
