@@ -1,4 +1,4 @@
-"""The accuracy tables of README, docs/accuracy.md and MODEL_CARD: every estimator on one split of a study, in one run."""
+"""The accuracy tables of README, docs/accuracy.md and MODEL_CARD: every estimator on a split of a study, in one run."""
 
 import argparse
 import re
@@ -13,6 +13,7 @@ from gaitdynamics.training.evaluate import FIGURES, METRICS, PUBLISHED, evaluate
 ROOT = Path(__file__).parents[1]
 HEADERS = ("V", "AP", "ML", "peak V", "CoP, mm")
 OURS = "starter"
+CARD = "src/gaitdynamics/assets/weights/starter/MODEL_CARD.md"
 PUBLISHED_ROW = "Tan et al. 2026, published, other data sets"
 
 
@@ -60,7 +61,7 @@ def main() -> None:
     )
     if arguments.split == "validation":
         _insert(ROOT / "README.md", text)
-        for page in (ROOT / "docs" / "accuracy.md", ROOT / "MODEL_CARD.md"):
+        for page in (ROOT / "docs" / "accuracy.md", ROOT / CARD):
             _insert(page, f"{text}\n\n{second}")
 
 

@@ -287,8 +287,8 @@ def test_a_lag_that_laboratories_share_stays() -> None:
     assert labs["C"].total_lag_s == pytest.approx(0.014)
 
 
-def test_of_one_laboratory_nothing_is_shared() -> None:
-    labs = laboratories([told("A", "P", total_s=-0.005)])
+def test_of_one_or_two_laboratories_nothing_is_shared() -> None:
+    labs = laboratories([told("A", "P", total_s=-0.005), told("B", "P", total_s=-0.005)])
     assert labs["A"].alignment.lag_s == pytest.approx(-0.005)
 
 

@@ -10,6 +10,11 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Weights of learned estimators.", no_args_is_help=True)
 
+LONGEST_VALUE = 200  # letters; what is longer is for a program to read
+ABOUT = {
+    "forces": "physics corrected by networks trained on measured forces; what estimate uses unless told otherwise",
+}
+
 Name = Annotated[str, typer.Argument(metavar="NAME|DIR", help="Bundled weights, or a folder of weights.")]
 
 
@@ -50,7 +55,8 @@ def list_() -> None:
 
     typer.echo(f"{PHYSICS}\tthe mechanics of the whole body, without training")
     for name, folder in bundled_weights().items():
-        typer.echo(f"{name}\t{read_description(folder)['kind']}")
+        description = read_description(folder)
+        typer.echo(f"{name}\t{ABOUT.get(description['kind'], description['kind'])}")
 
 
 @app.command()
@@ -81,4 +87,5 @@ def _print_weights(weights: "Weights") -> None:
         about["model card"] = card
     typer.echo(weights.folder)
     for key, value in about.items():
-        typer.echo(f"  {key.replace('_', ' ')}: {value}")
+        text = str(value)
+        typer.echo(f"  {key.replace('_', ' ')}: {text if len(text) <= LONGEST_VALUE else 'in model.json'}")

@@ -9,7 +9,7 @@ import numpy as np
 
 from gaitdynamics.training.evidence import Level, agreed
 
-LEAST_LABORATORIES = 2  # for a lag that they share to be taken for the method's; with one it is taken to be none
+LEAST_LABORATORIES = 3  # for a lag that they share to be taken for the method's; with fewer it is taken to be none
 OWN_LAG_S = 0.006  # three times the scatter of people within a laboratory: further off, a person has an own lag
 OWN_SCALE = 0.02  # likewise, of the level of the force
 LEAST_STRIDES = 4  # for a level
