@@ -13,8 +13,9 @@ import numpy as np
 from _record import record, table
 
 from gaitdynamics.state.windows import WINDOW_FRAMES
+from gaitdynamics.training.assembly import VALID
 from gaitdynamics.training.sampling import Sampler, weight_by_length
-from gaitdynamics.training.shards import VALID, Batch, Shards
+from gaitdynamics.training.shards import Batch, Shards
 
 TARGET_PER_S = 2000
 NUM_BATCHES, BATCH_SIZE = 40, 64

@@ -18,9 +18,10 @@ from _record import record, table
 from gaitdynamics.model.checkpoint import load_weights
 from gaitdynamics.model.forces import ForceNetworkSize, build_force_model
 from gaitdynamics.state.layout import FORCES, PHYSICS
+from gaitdynamics.training.assembly import VALID
 from gaitdynamics.training.force_recipe import FORCE_COLUMNS, SHIFT_COLUMNS, STARTER, ForceTraining, starter_forces
 from gaitdynamics.training.loop import train
-from gaitdynamics.training.shards import VALID, Recording, Shards
+from gaitdynamics.training.shards import Recording, Shards
 
 FOLDS = 3
 LARGE = ("Fukuchi2017RBDS", "SchreiberMoissenet2019")  # whose people are left out, not the laboratory

@@ -11,8 +11,8 @@ from gaitdynamics.state.layout import FORCES, PHYSICS, PUBLISHED
 from gaitdynamics.state.physics_features import coordinates_of_groups, physics_features
 from gaitdynamics.tasks.estimate_forces import estimate_forces
 from gaitdynamics.tasks.learned_forces import frame_times
+from gaitdynamics.training.assembly import VALID
 from gaitdynamics.training.examples import BLOCKS, NOISE_RAD, OFFSET_RAD, altered, encode_recording
-from gaitdynamics.training.shards import VALID
 from gaitdynamics.types.motion import Motion
 from gaitdynamics.types.skeleton import Skeleton
 from gaitdynamics.types.subject import Subject

@@ -21,6 +21,7 @@ from gaitdynamics.model.published import (
 from gaitdynamics.state.layout import PUBLISHED
 from gaitdynamics.state.normalizer import RANGE, Normalizer
 from gaitdynamics.tasks.estimators import load_estimator
+from gaitdynamics.training.assembly import VALID
 from gaitdynamics.training.loop import train
 from gaitdynamics.training.paper_recipes import (
     NormalisedNetwork,
@@ -34,7 +35,7 @@ from gaitdynamics.training.paper_recipes import (
 from gaitdynamics.training.progress import read_losses
 from gaitdynamics.training.recipe import Recipe
 from gaitdynamics.training.sampling import Sampler, weight_by_length
-from gaitdynamics.training.shards import VALID, Batch, Recording, Shards
+from gaitdynamics.training.shards import Batch, Recording, Shards
 from gaitdynamics.types.motion import Motion
 from gaitdynamics.types.skeleton import Skeleton
 from gaitdynamics.types.subject import Subject

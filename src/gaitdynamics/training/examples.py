@@ -18,7 +18,7 @@ from gaitdynamics.state.codec import encode
 from gaitdynamics.state.layout import FORCES, GAIT, OBSERVED_GROUPS, PHYSICS, PUBLISHED
 from gaitdynamics.state.physics_features import coordinates_of_groups, physics_features
 from gaitdynamics.tasks.learned_forces import frame_times
-from gaitdynamics.training.shards import VALID
+from gaitdynamics.training.assembly import VALID
 from gaitdynamics.types.ground_reaction import GroundReaction
 from gaitdynamics.types.trial import Trial
 from gaitdynamics.units import SIDE_NAMES

@@ -17,9 +17,10 @@ from gaitdynamics.model.force_limits import COVERAGE, SEEN_QUANTILES, ForceLimit
 from gaitdynamics.model.forces import KIND, ForceModel, ForceNetworkSize, filled
 from gaitdynamics.state.layout import FORCES, PHYSICS
 from gaitdynamics.state.normalizer import Normalizer
+from gaitdynamics.training.assembly import VALID
 from gaitdynamics.training.examples import GAPPY_VARIANTS
 from gaitdynamics.training.recipe import Recipe, WindowLosses, mirrored, unchanged
-from gaitdynamics.training.shards import VALID, Batch, Recording, Shards
+from gaitdynamics.training.shards import Batch, Recording, Shards
 from gaitdynamics.units import SIDE_NAMES
 
 LEAST_SPREAD = 0.01  # of a feature's normaliser

@@ -33,11 +33,12 @@ from gaitdynamics.model.published import (
 from gaitdynamics.model.published_sampling import NUM_TIMESTEPS, betas
 from gaitdynamics.state.layout import PUBLISHED
 from gaitdynamics.state.normalizer import Normalizer
+from gaitdynamics.training.assembly import VALID
 from gaitdynamics.training.examples import MISSING_TRUNK
 from gaitdynamics.training.force_recipe import weight_by_laboratory
 from gaitdynamics.training.recipe import Recipe, WindowLosses, mirrored
 from gaitdynamics.training.sampling import weight_by_length
-from gaitdynamics.training.shards import VALID, Batch, Recording, Shards
+from gaitdynamics.training.shards import Batch, Recording, Shards
 
 DROPOUT = 0.1
 WEIGHT_OF_CHANGE = 1.0  # of squared errors of the change from frame to frame, beside those of the values

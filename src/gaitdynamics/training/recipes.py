@@ -12,11 +12,12 @@ from torch import nn
 from gaitdynamics.errors import TrainingError
 from gaitdynamics.model.checkpoint import save_weights
 from gaitdynamics.state.layout import GAIT
+from gaitdynamics.training.assembly import VALID
 from gaitdynamics.training.force_recipe import starter_forces
 from gaitdynamics.training.paper_recipes import paper_diffusion, paper_forces, starter_paper_forces
 from gaitdynamics.training.recipe import Recipe, WindowLosses, mirrored
 from gaitdynamics.training.sampling import is_among
-from gaitdynamics.training.shards import VALID, Batch, Shards
+from gaitdynamics.training.shards import Batch, Shards
 
 
 def debug() -> Recipe:

@@ -9,7 +9,8 @@ import numpy as np
 from gaitdynamics.errors import TrainingError
 from gaitdynamics.maths.signals import intervals
 from gaitdynamics.state.windows import WINDOW_FRAMES
-from gaitdynamics.training.shards import VALID, Picks, Recording, Shards
+from gaitdynamics.training.assembly import VALID
+from gaitdynamics.training.shards import Picks, Recording, Shards
 
 LARGEST_SEED = 2**63
 

@@ -12,10 +12,8 @@ import torch
 
 from gaitdynamics.errors import InputFileError
 from gaitdynamics.state.windows import WINDOW_FRAMES
+from gaitdynamics.training.assembly import FORMAT, INDEX_NAME, VALID
 
-FORMAT = 1
-INDEX_NAME = "index.json"
-VALID = "valid"  # the block that is 1 where the force is known
 FINGERPRINT_CHUNKS, FINGERPRINT_BYTES = 16, 4096  # read of each file, evenly spaced: a whole shard takes too long
 _REBUILD = "Build the folder again with 'gaitdynamics data build'."
 
