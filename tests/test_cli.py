@@ -19,7 +19,8 @@ from gaitdynamics.io.table import format_table, read_table
 
 ASSETS = Path(str(files("gaitdynamics") / "assets"))
 BODY, WALK = ASSETS / "generic_body.osim", ASSETS / "synthetic_walk.mot"
-SUFFIXES = ("_external_loads.xml", "_forces.mot", "_summary.json")
+SUFFIXES = ("_external_loads.xml", "_force_intervals.mot", "_forces.mot", "_summary.json")
+PHYSICS_SUFFIXES = ("_external_loads.xml", "_forces.mot", "_summary.json")
 TRANSLATIONS = ("pelvis_tx", "pelvis_ty", "pelvis_tz")
 METRICS = (
     "vertical_mae_pct_bw",
@@ -28,6 +29,7 @@ METRICS = (
     "vertical_peak_mae_pct_bw",
     "cop_mae_mm",
 )
+FIGURES = (*METRICS, "interval_coverage_pct")
 
 
 @dataclass(frozen=True)
@@ -113,21 +115,71 @@ def refused(outcome: Outcome, *parts: str) -> None:
     assert files_in(Path.cwd()) == []
 
 
-def test_one_motion_makes_three_files_whose_paths_are_printed(run: Run) -> None:
+def results(suffixes: tuple[str, ...] = SUFFIXES) -> list[str]:
+    """Names of what the bundled walk gives, sorted."""
+    return [f"synthetic_walk{suffix}" for suffix in suffixes]
+
+
+def test_one_motion_makes_four_files_whose_paths_are_printed(run: Run) -> None:
     outcome = run("estimate", WALK, "--model", BODY, "--out", "new/folder")
-    assert outcome == Outcome(
-        0,
-        "".join(f"new/folder/synthetic_walk{s}\n" for s in ("_forces.mot", "_external_loads.xml", "_summary.json")),
-        "",
-    )
-    assert files_in(Path("new/folder")) == [f"synthetic_walk{suffix}" for suffix in SUFFIXES]
+    suffixes = ("_forces.mot", "_external_loads.xml", "_summary.json", "_force_intervals.mot")
+    assert outcome == Outcome(0, "".join(f"new/folder/synthetic_walk{suffix}\n" for suffix in suffixes), "")
+    assert files_in(Path("new/folder")) == results()
 
 
-def test_the_same_command_twice_makes_the_same_bytes(run: Run) -> None:
+def test_physics_has_no_intervals_and_makes_three_files(run: Run) -> None:
+    outcome = run("estimate", WALK, "--model", BODY, "--weights", "physics", "--out", "new/folder")
+    suffixes = ("_forces.mot", "_external_loads.xml", "_summary.json")
+    assert outcome == Outcome(0, "".join(f"new/folder/synthetic_walk{suffix}\n" for suffix in suffixes), "")
+    assert files_in(Path("new/folder")) == results(PHYSICS_SUFFIXES)
+
+
+def test_the_estimator_is_the_bundled_one_unless_another_is_named(run: Run) -> None:
+    for options, name in (
+        ((), "starter"),
+        (("--weights", "starter"), "starter"),
+        (("--weights", "physics"), "physics"),
+    ):
+        assert run("estimate", WALK, "--model", BODY, "--overwrite", *options).exit_code == 0
+        summary = json.loads(Path("synthetic_walk_summary.json").read_text())
+        assert summary["provenance"]["weights"] == name
+
+
+@pytest.mark.parametrize("stale", [results(), ["synthetic_walk_force_intervals.mot"]])
+def test_intervals_of_an_earlier_estimate_go_only_when_overwriting(run: Run, stale: list[str]) -> None:
+    assert run("estimate", WALK, "--model", BODY).exit_code == 0
+    for name in results():
+        if name not in stale:
+            Path(name).unlink()
+    before = {name: Path(name).read_bytes() for name in stale}
+    physics = ("estimate", WALK, "--model", BODY, "--weights", "physics")
+    outcome = run(*physics)
+    assert outcome.exit_code == 2
+    assert "synthetic_walk_force_intervals.mot: exists already" in outcome.message
+    assert {name: Path(name).read_bytes() for name in files_in(Path.cwd())} == before
+    assert run(*physics, "--overwrite").exit_code == 0
+    assert files_in(Path.cwd()) == results(PHYSICS_SUFFIXES)
+
+
+def test_an_estimate_that_fails_leaves_the_earlier_one_even_when_overwriting(run: Run, inputs: Path) -> None:
+    (inputs / "a.mot").write_bytes(WALK.read_bytes())
+    command = ("estimate", inputs / "a.mot", "--model", BODY)
+    assert run(*command).exit_code == 0
+    before = {name: Path(name).read_bytes() for name in files_in(Path.cwd())}
+    (inputs / "a.mot").write_text("no table\n")
+    assert run(*command, "--weights", "physics", "--overwrite").exit_code == 2
+    assert {name: Path(name).read_bytes() for name in files_in(Path.cwd())} == before
+    assert len(before) == len(SUFFIXES)
+
+
+@pytest.mark.parametrize(("weights", "suffixes"), [((), SUFFIXES), (("--weights", "physics"), PHYSICS_SUFFIXES)])
+def test_the_same_command_twice_makes_the_same_bytes(
+    run: Run, weights: tuple[str, ...], suffixes: tuple[str, ...]
+) -> None:
     for folder in ("first", "second"):
-        assert run("estimate", WALK, "--model", BODY, "--out", folder).exit_code == 0
-    for suffix in SUFFIXES:
-        name = f"synthetic_walk{suffix}"
+        assert run("estimate", WALK, "--model", BODY, "--out", folder, *weights).exit_code == 0
+        assert files_in(Path(folder)) == results(suffixes)
+    for name in results(suffixes):
         assert (Path("first") / name).read_bytes() == (Path("second") / name).read_bytes()
 
 
@@ -183,7 +235,7 @@ def test_a_fault_of_ours_in_one_motion_is_named_and_does_not_stop_the_others(
     outcome = run("estimate", inputs / "other.mot", WALK, "--model", BODY)
     assert outcome.exit_code == 1
     assert "Unexpected KeyError" in outcome.message
-    assert files_in(Path.cwd()) == [f"synthetic_walk{suffix}" for suffix in SUFFIXES]
+    assert files_in(Path.cwd()) == results()
     outcome = run("estimate", inputs / "other.mot", "--model", BODY)
     assert outcome.exit_code == 2
     assert "Unexpected KeyError: 'knee'. This is a fault of gaitdynamics" in outcome.message
@@ -468,8 +520,7 @@ def test_the_demo_says_that_its_walk_is_synthetic(run: Run) -> None:
     assert "Synthetic walk" in outcome.out
     assert "synthetic" in outcome.out.split("_summary.json")[-1]
     assert "1.30 m/s, 111 steps/min, 75 kg" in outcome.out
-    names = [f"synthetic_walk{suffix}" for suffix in SUFFIXES]
-    assert files_in(Path("demo_results")) == names
+    assert files_in(Path("demo_results")) == results()
     again = run("demo")
     assert again.exit_code == 2
     assert "exists already" in again.message
@@ -479,14 +530,13 @@ def test_the_demo_says_that_its_walk_is_synthetic(run: Run) -> None:
 def test_the_demo_is_the_estimate_of_the_bundled_files(run: Run) -> None:
     run("demo")
     run("estimate", WALK, "--model", BODY, "--out", "mine")
-    for suffix in SUFFIXES:
-        name = f"synthetic_walk{suffix}"
+    for name in results():
         assert (Path("demo_results") / name).read_bytes() == (Path("mine") / name).read_bytes()
 
 
 @pytest.fixture
 def study(tmp_path: Path) -> Path:
-    """One person, one trial, whose measured forces are the estimator's own."""
+    """One person, one trial, whose measured forces are those of physics."""
     trial = tmp_path / "study" / "Synthetic" / "nobody" / "walk"
     trial.mkdir(parents=True)
     person = estimate_files.read_person(BODY, mass_kg=None, height_m=1.75)
@@ -509,17 +559,45 @@ def test_evaluation_prints_ours_beside_the_published_figures(run: Run, study: Pa
 
 
 def test_evaluation_writes_json_of_the_agreed_form(run: Run, study: Path) -> None:
-    assert run("evaluate", study, "--json", "new/figures.json").exit_code == 0
+    assert run("evaluate", study, "--weights", "physics", "--json", "new/figures.json").exit_code == 0
     found = json.loads(Path("new/figures.json").read_text())
     zeros = dict.fromkeys(METRICS, 0.0)
     row = {"dataset": "Synthetic", "activity": "walk", "num_subjects": 1, "num_trials": 1}
-    assert list(found) == ["weights", "split", "rows", "by_activity", "overall", "excluded"]
-    assert list(found["rows"][0]) == [*row, *METRICS]
+    assert list(found) == ["weights", "split", "is_aligned", "rows", "by_activity", "overall", "excluded"]
+    assert list(found["rows"][0]) == [*row, *FIGURES]
     assert {key: found["rows"][0][key] for key in row} == row
     assert list(found["by_activity"]) == ["walk"]
     for figures in (found["overall"], found["by_activity"]["walk"], found["rows"][0]):
         assert {metric: figures[metric] for metric in METRICS} == pytest.approx(zeros, abs=0.002)
-    assert [found[key] for key in ("weights", "split", "excluded")] == ["physics", "validation", []]
+        assert figures["interval_coverage_pct"] is None
+    about = [found[key] for key in ("weights", "split", "is_aligned", "excluded")]
+    assert about == ["physics", "validation", False, []]
+
+
+def test_evaluation_measures_the_bundled_weights_and_their_intervals_unless_told_otherwise(
+    run: Run, study: Path
+) -> None:
+    assert run("evaluate", study, "--json", "figures.json").exit_code == 0
+    found = json.loads(Path("figures.json").read_text())
+    assert found["weights"] == "starter"
+    assert 0.0 < found["overall"]["vertical_mae_pct_bw"] < 10.0  # physics' forces are not the model's
+    assert 0.0 < found["overall"]["interval_coverage_pct"] <= 100.0
+
+
+def test_aligning_takes_the_lag_of_the_plates_out(run: Run, study: Path) -> None:
+    forces = study / "Synthetic" / "nobody" / "walk" / "grf.mot"
+    header, rows = forces.read_text().split("endheader\n")
+    labels, *lines = rows.splitlines()
+    late = [f"{float(time) + 0.015:.8f}\t{rest}" for time, rest in (line.split("\t", 1) for line in lines)]
+    forces.write_text(header + "endheader\n" + "\n".join([labels, *late]) + "\n")
+    error = {}
+    for option in ((), ("--align",)):
+        arguments = ("evaluate", study, "--weights", "physics", "--json", "figures.json", "--overwrite", *option)
+        assert run(*arguments).exit_code == 0
+        found = json.loads(Path("figures.json").read_text())
+        assert found["is_aligned"] is bool(option)
+        error[option] = found["overall"]["vertical_mae_pct_bw"]
+    assert error["--align",] < 0.1 < 1.0 < error[()]
 
 
 def test_existing_figures_are_kept_unless_told_otherwise(run: Run, study: Path) -> None:
@@ -570,9 +648,9 @@ def test_measured_data_are_evaluated(run: Run, shared: Path) -> None:
         1,
         1,
     ]
-    assert all(np.isfinite(row[metric]) for metric in METRICS)
+    assert all(np.isfinite(row[metric]) for metric in FIGURES)
     assert 0.5 < row["vertical_mae_pct_bw"] < 6.0
-    assert found["overall"] == found["by_activity"]["walk"] == {metric: row[metric] for metric in METRICS}
+    assert found["overall"] == found["by_activity"]["walk"] == {metric: row[metric] for metric in FIGURES}
     assert found["excluded"] == []
 
 

@@ -18,6 +18,7 @@ from gaitdynamics.errors import InputFileError, InvalidModelError, InvalidSubjec
 from gaitdynamics.io.external_loads import read_loaded_plates
 from gaitdynamics.io.forces import ground_reaction_from_sides, read_plates
 from gaitdynamics.io.table import format_table, read_table
+from gaitdynamics.tasks.estimators import load_estimator
 from gaitdynamics.units import STANDARD_GRAVITY_M_S2
 
 ASSETS = Path(str(files("gaitdynamics") / "assets"))
@@ -33,6 +34,7 @@ COMPONENTS = ("vertical", "anteroposterior", "mediolateral")
 class Result:
     """Of the bundled walk."""
 
+    weights: str
     folder: Path
     written: Written
     summary: dict[str, Any]
@@ -51,11 +53,13 @@ def person() -> Person:
     return read_person(BODY, mass_kg=None, height_m=None)
 
 
-@pytest.fixture(scope="module")
-def result(person: Person, tmp_path_factory: pytest.TempPathFactory) -> Result:
+@pytest.fixture(scope="module", params=["physics", "starter"])
+def result(request: pytest.FixtureRequest, person: Person, tmp_path_factory: pytest.TempPathFactory) -> Result:
     folder = tmp_path_factory.mktemp("results")
-    written = estimate_file(WALK, person, out=folder, belt_speed_m_s=None, seed=7)
-    return Result(folder, written, json.loads((folder / "synthetic_walk_summary.json").read_text()))
+    estimator = load_estimator(request.param)
+    written = estimate_file(WALK, person, out=folder, belt_speed_m_s=None, estimator=estimator, seed=7)
+    summary = json.loads((folder / "synthetic_walk_summary.json").read_text())
+    return Result(request.param, folder, written, summary)
 
 
 def test_mass_and_height_are_the_models_unless_given(person: Person) -> None:
@@ -114,9 +118,47 @@ def test_an_input_that_fails_leaves_no_folder_behind(person: Person, tmp_path: P
 
 
 def test_the_paths_are_those_announced(result: Result) -> None:
-    assert result.written.paths == output_paths(WALK, result.folder)
+    num_files = 4 if result.weights == "starter" else 3
+    assert result.written.paths == output_paths(WALK, result.folder)[:num_files]
     assert sorted(path.name for path in result.folder.iterdir()) == sorted(path.name for path in result.written.paths)
     assert result.written.summary == result.summary
+
+
+def test_the_forces_lie_within_the_intervals_beside_them(person: Person, tmp_path: Path) -> None:
+    estimator = load_estimator("starter")
+    written = estimate_file(WALK, person, out=tmp_path, belt_speed_m_s=None, estimator=estimator)
+    forces, intervals = read_table(tmp_path / "synthetic_walk_forces.mot"), read_table(written.paths[3])
+    np.testing.assert_array_equal(intervals.time_s, forces.time_s)
+    names = [f"ground_force_{side}_v{axis}" for side in "rl" for axis in "xyz"]
+    assert sorted(intervals.labels) == sorted(f"{name}_{bound}" for name in names for bound in ("lower", "upper"))
+    for name in names:
+        force = forces.values[:, forces.labels.index(name)]
+        lower, upper = (intervals.values[:, intervals.labels.index(f"{name}_{bound}")] for bound in ("lower", "upper"))
+        assert np.all(lower <= force)
+        assert np.all(force <= upper)
+        assert np.all(lower < upper)
+    for side, foot in (("right", "r"), ("left", "l")):
+        vertical = forces.values[:, forces.labels.index(f"ground_force_{foot}_vy")]
+        lower, upper = (
+            intervals.values[:, intervals.labels.index(f"ground_force_{foot}_vy_{bound}")]
+            for bound in ("lower", "upper")
+        )
+        told = written.summary["forces"][side]["interval"]
+        half_bw = ((upper - lower) / 2)[vertical > 0].mean() / BODY_WEIGHT_N
+        assert told["coverage"] == 0.9
+        assert told["vertical_bw"] == pytest.approx(half_bw, abs=2e-4)
+
+
+def test_an_estimate_without_intervals_says_so_and_takes_earlier_ones_away(person: Person, tmp_path: Path) -> None:
+    starter, physics = load_estimator("starter"), load_estimator("physics")
+    estimate_file(WALK, person, out=tmp_path, belt_speed_m_s=None, estimator=starter)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(OutputError, match="exists already"):
+        estimate_file(WALK, person, out=tmp_path, belt_speed_m_s=None, estimator=physics)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    written = estimate_file(WALK, person, out=tmp_path, belt_speed_m_s=None, estimator=physics, overwrite=True)
+    assert set(tmp_path.iterdir()) == set(written.paths) == set(output_paths(WALK, tmp_path)[:3])
+    assert [written.summary["forces"][side]["interval"] for side in ("right", "left")] == [None, None]
 
 
 def test_forces_read_back_are_those_of_both_feet(result: Result) -> None:
@@ -190,16 +232,15 @@ def test_the_summary_says_where_everything_comes_from(result: Result) -> None:
     assert "estimated" in subject["height_source"]
     assert summary["warnings"] == []
     provenance = summary["provenance"]
-    assert (provenance["weights"], provenance["seed"], provenance["version"]) == ("physics", 7, __version__)
+    assert (provenance["weights"], provenance["seed"], provenance["version"]) == (result.weights, 7, __version__)
     assert provenance["motion_sha256"] == hashlib.sha256(WALK.read_bytes()).hexdigest()
     assert provenance["model_sha256"] == hashlib.sha256(BODY.read_bytes()).hexdigest()
     assert "inferred" in provenance["belt_speed"]
 
 
 def test_heavier_people_press_harder_in_proportion(result: Result, tmp_path: Path) -> None:
-    heavy = estimate_file(
-        WALK, read_person(BODY, mass_kg=150.0, height_m=None), out=tmp_path, belt_speed_m_s=None
-    ).summary
+    heavy_person, estimator = read_person(BODY, mass_kg=150.0, height_m=None), load_estimator(result.weights)
+    heavy = estimate_file(WALK, heavy_person, out=tmp_path, belt_speed_m_s=None, estimator=estimator).summary
     for side in ("right", "left"):
         single, double = result.summary["forces"][side], heavy["forces"][side]
         assert double["vertical"]["max_n"] == pytest.approx(2 * single["vertical"]["max_n"], rel=1e-3)

@@ -1,38 +1,39 @@
 """Forces from motion: the laws that they must obey, whatever the numbers inside."""
 
-import importlib.util
-import sys
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 from scipy.interpolate import CubicSpline
+from walk_variants import (
+    BODY_WEIGHT_N,
+    HEIGHT_M,
+    MASS_KG,
+    MIRROR,
+    MOVED_M,
+    SPEED_M_S,
+    STRIDE_FRAMES,
+    changed,
+    column,
+    mirrored,
+    motion_of,
+    of_other_knee_sign,
+    on_treadmill,
+    rotation_last,
+    standing,
+    trial_of,
+    turned,
+)
 
 from gaitdynamics.biomech.kinematics import foot_paths, posed
 from gaitdynamics.errors import InvalidMotionError
-from gaitdynamics.io.osim import read_model
 from gaitdynamics.tasks.estimate_forces import estimate_forces
 from gaitdynamics.types.motion import Motion
 from gaitdynamics.types.prediction import Prediction
 from gaitdynamics.types.skeleton import Skeleton
-from gaitdynamics.types.subject import Subject
-from gaitdynamics.types.trial import Trial
 from gaitdynamics.units import STANDARD_GRAVITY_M_S2
-
-ASSETS = Path(str(files("gaitdynamics") / "assets"))
-GENERATOR_FILE = Path(__file__).resolve().parents[1] / "scripts" / "make_assets.py"
-MASS_KG, HEIGHT_M = 75.0, 1.75
-BODY_WEIGHT_N = MASS_KG * STANDARD_GRAVITY_M_S2
-STRIDE_FRAMES = 108
-SPEED_M_S = 1.3
-MIRRORED = ("list", "rotation", "tz", "bending")  # of the pelvis and trunk: change sign in a mirror
-
-
-def trial_of(skeleton: Skeleton, motion: Motion, *, belt_speed: float | None = 0.0, mass_kg: float = MASS_KG) -> Trial:
-    return Trial("test", Subject("anyone", mass_kg, HEIGHT_M), skeleton, motion, None, belt_speed, "made up")
 
 
 @pytest.fixture(scope="module")
@@ -40,35 +41,9 @@ def prediction(body: Skeleton, walk: Motion) -> Prediction:
     return estimate_forces(trial_of(body, walk))
 
 
-def motion_of(time_s: np.ndarray, values: np.ndarray, coordinates: tuple[str, ...]) -> Motion:
-    return Motion(time_s, values, coordinates, np.ones(values.shape, dtype=bool))
-
-
-def changed(motion: Motion, **columns: np.ndarray) -> Motion:
-    """The motion with some coordinates replaced."""
-    values = motion.values.copy()
-    for name, column in columns.items():
-        values[:, motion.coordinates.index(name)] = column
-    return replace(motion, values=values)
-
-
-def column(motion: Motion, name: str) -> np.ndarray:
-    return motion.values[:, motion.coordinates.index(name)]
-
-
 def sampled(motion: Motion, rate_hz: float) -> Motion:
     time_s = np.arange(round(motion.time_s[-1] * rate_hz) + 1) / rate_hz
     return motion_of(time_s, CubicSpline(motion.time_s, motion.values)(time_s), motion.coordinates)
-
-
-def standing(skeleton: Skeleton, *, num_frames: int = 301) -> Motion:
-    values = np.tile(skeleton.default_values, (num_frames, 1))
-    return motion_of(np.arange(num_frames) / 100, values, skeleton.coordinate_names)
-
-
-def about_vertical(angle: float) -> np.ndarray:
-    cosine, sine = np.cos(angle), np.sin(angle)
-    return np.array([[cosine, 0.0, sine], [0.0, 1.0, 0.0], [-sine, 0.0, cosine]])
 
 
 def test_the_mean_vertical_force_over_whole_cycles_is_one_body_weight(prediction: Prediction) -> None:
@@ -131,43 +106,20 @@ def test_the_centre_of_pressure_of_a_loaded_foot_is_under_its_sole(
 def test_the_two_signs_of_knee_flexion_give_the_same_forces(
     walk: Motion, prediction: Prediction, opensim: ModuleType, tmp_path: Path
 ) -> None:
-    spec = importlib.util.spec_from_file_location("make_assets", GENERATOR_FILE)
-    generator = importlib.util.module_from_spec(spec)
-    sys.modules["make_assets"] = generator
-    spec.loader.exec_module(generator)
-    path = tmp_path / "negative.osim"
-    generator.build_generic_body(knee_flexion_positive=False).printToXML(str(path))
-    knees = {name: -column(walk, name) for name in ("knee_angle_r", "knee_angle_l")}
-    other = estimate_forces(trial_of(read_model(path), changed(walk, **knees)))
+    other = estimate_forces(trial_of(*of_other_knee_sign(walk, tmp_path)))
     np.testing.assert_allclose(other.forces.force_n, prediction.forces.force_n, atol=1e-6)
     np.testing.assert_allclose(other.forces.cop_m, prediction.forces.cop_m, atol=1e-9)
 
 
 @pytest.mark.parametrize("degrees", [30.0, 90.0, 180.0, -135.0, 360.0])
 def test_the_forces_turn_with_the_walk(body: Skeleton, walk: Motion, prediction: Prediction, degrees: float) -> None:
-    angle = np.radians(degrees)
-    turn = about_vertical(angle)
-    place = np.stack([column(walk, f"pelvis_{axis}") for axis in ("tx", "ty", "tz")], axis=1) @ turn.T
-    turned = changed(
-        walk,
-        pelvis_rotation=column(walk, "pelvis_rotation") + angle,
-        pelvis_tx=place[:, 0] + 5.0,
-        pelvis_tz=place[:, 2] - 3.0,
-    )
+    moved, turn = turned(walk, degrees)
     body_of_order = rotation_last(body)
     expected = estimate_forces(trial_of(body_of_order, walk)).forces
-    found = estimate_forces(trial_of(body_of_order, turned)).forces
+    found = estimate_forces(trial_of(body_of_order, moved)).forces
     np.testing.assert_allclose(found.force_n, expected.force_n @ turn.T, atol=1e-6 * BODY_WEIGHT_N)
-    np.testing.assert_allclose(found.cop_m, expected.cop_m @ turn.T + [5.0, 0.0, -3.0], atol=1e-6)
+    np.testing.assert_allclose(found.cop_m, expected.cop_m @ turn.T + MOVED_M, atol=1e-6)
     np.testing.assert_allclose(found.free_moment_nm, expected.free_moment_nm, atol=1e-5)
-
-
-def rotation_last(skeleton: Skeleton) -> Skeleton:
-    """The same kind of body, with the pelvis's turn about the vertical outermost, so that adding to it turns all."""
-    pelvis = skeleton.joints[0]
-    tilt, obliquity, rotation = pelvis.rotations
-    assert rotation.coordinate == "pelvis_rotation"
-    return replace(skeleton, joints=(replace(pelvis, rotations=(rotation, tilt, obliquity)), *skeleton.joints[1:]))
 
 
 def test_the_forces_do_not_depend_on_when_the_clock_starts(
@@ -179,17 +131,10 @@ def test_the_forces_do_not_depend_on_when_the_clock_starts(
 
 
 def test_a_mirrored_walk_has_the_mirrored_forces(body: Skeleton, walk: Motion, prediction: Prediction) -> None:
-    columns = {}
-    for name in walk.coordinates:
-        if name.endswith(("_r", "_l")):
-            columns[name] = column(walk, name[:-1] + ("l" if name.endswith("_r") else "r"))
-        elif name.endswith(MIRRORED):
-            columns[name] = -column(walk, name)
-    mirrored = estimate_forces(trial_of(body, changed(walk, **columns))).forces
-    mirror = np.array([1.0, 1.0, -1.0])
-    np.testing.assert_allclose(mirrored.force_n, prediction.forces.force_n[:, ::-1] * mirror, atol=1e-6)
-    np.testing.assert_allclose(mirrored.cop_m, prediction.forces.cop_m[:, ::-1] * mirror, atol=1e-9)
-    np.testing.assert_allclose(mirrored.free_moment_nm, -prediction.forces.free_moment_nm[:, ::-1], atol=1e-6)
+    found = estimate_forces(trial_of(body, mirrored(walk))).forces
+    np.testing.assert_allclose(found.force_n, prediction.forces.force_n[:, ::-1] * MIRROR, atol=1e-6)
+    np.testing.assert_allclose(found.cop_m, prediction.forces.cop_m[:, ::-1] * MIRROR, atol=1e-9)
+    np.testing.assert_allclose(found.free_moment_nm, -prediction.forces.free_moment_nm[:, ::-1], atol=1e-6)
 
 
 @pytest.mark.parametrize(("rate_hz", "tolerance_bw"), [(50.0, 0.002), (250.0, 0.01), (1000.0, 0.01)])
@@ -215,13 +160,12 @@ def test_the_forces_are_proportional_to_the_mass(body: Skeleton, walk: Motion, p
 def test_on_a_treadmill_the_forces_are_those_over_the_ground(
     body: Skeleton, walk: Motion, prediction: Prediction, belt_speed: float | None
 ) -> None:
-    travelled = SPEED_M_S * walk.time_s
-    motion = changed(walk, pelvis_tx=column(walk, "pelvis_tx") - travelled)
+    motion, travelled_m = on_treadmill(walk)
     found = estimate_forces(trial_of(body, motion, belt_speed=belt_speed))
     assert found.belt_speed_m_s == pytest.approx(SPEED_M_S, abs=0.05)
     np.testing.assert_allclose(found.forces.force_n, prediction.forces.force_n, atol=0.001 * BODY_WEIGHT_N)
     is_loaded = prediction.forces.force_n[..., 1] > 0
-    cop_m = found.forces.cop_m[..., 0] + travelled[:, None]
+    cop_m = found.forces.cop_m[..., 0] + travelled_m[:, None]
     np.testing.assert_allclose(cop_m[is_loaded], prediction.forces.cop_m[..., 0][is_loaded], atol=0.001)
 
 

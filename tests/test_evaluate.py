@@ -16,8 +16,10 @@ from gaitdynamics.errors import InputFileError
 from gaitdynamics.io.forces import format_forces, ground_reaction_from_sides, read_plates
 from gaitdynamics.io.study import read_study
 from gaitdynamics.io.table import format_table, read_table
-from gaitdynamics.training.evaluate import METRICS, evaluate_study
+from gaitdynamics.training.corpus import load_trial
+from gaitdynamics.training.evaluate import FIGURES, METRICS, evaluate_study, interval_coverage
 from gaitdynamics.types.ground_reaction import GroundReaction
+from gaitdynamics.types.prediction import ForceInterval
 from gaitdynamics.units import STANDARD_GRAVITY_M_S2
 
 ASSETS = Path(str(files("gaitdynamics") / "assets"))
@@ -25,7 +27,7 @@ BODY, WALK = ASSETS / "generic_body.osim", ASSETS / "synthetic_walk.mot"
 MASS_KG, HEIGHT_M = 75.0, 1.75
 BODY_WEIGHT_N = MASS_KG * STANDARD_GRAVITY_M_S2
 PERCENT_N = BODY_WEIGHT_N / 100
-VERTICAL, FORWARD, SIDEWAYS, PEAK, COP = METRICS
+VERTICAL, FORWARD, SIDEWAYS, PEAK, COP, COVERAGE = FIGURES
 WHOLE_S = ((0.0, 6.01),)
 HEADING_TOLERANCE = 0.02  # of 2 % forward leaks sideways when the median heading is off by a fifth of a degree
 QUARTER_TURN = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])  # about y: x to -z
@@ -68,11 +70,20 @@ class Study:
         (trial / "trial.json").write_text(json.dumps(recording))
         return trial
 
-    def evaluated(self, *, split: str = "validation") -> dict[str, Any]:
-        return evaluate_study(read_study(self.folder), split=split, weights="physics")
+    def evaluated(
+        self, *, split: str = "validation", weights: str = "physics", is_aligned: bool = False
+    ) -> dict[str, Any]:
+        return evaluate_study(read_study(self.folder), split=split, weights=weights, is_aligned=is_aligned)
 
-    def errors(self) -> dict[str, float]:
-        return self.evaluated()["overall"]
+    def errors(self, *, is_aligned: bool = False) -> dict[str, float | None]:
+        return self.evaluated(is_aligned=is_aligned)["overall"]
+
+    def coverage(self, lower_pct_bw: float, upper_pct_bw: float) -> float:
+        """Of intervals between these distances from the estimated forces, over the first trial."""
+        study_trial = read_study(self.folder)[0]
+        bounds = (self.estimated.force_n + PERCENT_N * size for size in (lower_pct_bw, upper_pct_bw))
+        interval = ForceInterval(*bounds, coverage=0.9)
+        return interval_coverage(load_trial(study_trial), self.estimated.time_s, interval, study_trial.forces_valid_s)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +99,8 @@ def study(tmp_path: Path, estimated: GroundReaction) -> Study:
 
 
 def expected(*, within: float = 0.002, **sizes: float) -> Any:
-    return pytest.approx(dict.fromkeys(METRICS, 0.0) | sizes, abs=within)
+    """Nothing but these errors, of an estimator without intervals."""
+    return pytest.approx(dict.fromkeys(METRICS, 0.0) | {COVERAGE: None} | sizes, abs=within)
 
 
 def test_forces_compared_with_themselves_have_no_error(study: Study) -> None:
@@ -201,6 +213,80 @@ def test_forces_at_other_times_are_compared_at_their_own(study: Study) -> None:
     assert study.errors()[VERTICAL] == pytest.approx(1.0, abs=0.002)
 
 
+def late(lag_s: float) -> Change:
+    """Measured forces whose clock shows more than the motion's."""
+    return lambda forces: replace(forces, time_s=forces.time_s + lag_s)
+
+
+@pytest.mark.parametrize("lag_s", [0.015, -0.015, 0.0343])
+def test_aligning_takes_a_lag_out_again(study: Study, lag_s: float) -> None:
+    study.add(late(lag_s))
+    lagging = study.errors()
+    assert lagging[VERTICAL] > 1.0
+    assert lagging[FORWARD] > 0.3
+    found = study.evaluated(is_aligned=True)
+    assert found["is_aligned"] is True
+    assert found["overall"] == expected(within=0.02)
+
+
+def test_without_a_lag_aligning_changes_nothing(study: Study) -> None:
+    study.add(pushed(x=2.0, y=1.0, z=0.5))
+    assert study.evaluated()["is_aligned"] is False
+    assert study.errors(is_aligned=True) == pytest.approx(study.errors(), abs=0.02)
+
+
+def test_aligning_moves_the_valid_times_with_the_forces(study: Study) -> None:
+    """By the plates' clock all but two seconds are spoilt; none of the spoilt frames may count."""
+
+    def change(forces: GroundReaction) -> GroundReaction:
+        is_outside = (forces.time_s < 1.0) | (forces.time_s >= 3.0)
+        spoilt = pushed(x=50.0, y=50.0, z=50.0)(forces)
+        return late(0.03)(replace(forces, force_n=np.where(is_outside[:, None, None], spoilt.force_n, forces.force_n)))
+
+    study.add(change, forces_valid_s=[[1.03, 3.03]])
+    assert study.errors(is_aligned=True) == expected(within=0.02)
+
+
+def test_a_trial_too_short_to_tell_its_lag_is_compared_as_it_is(study: Study) -> None:
+    study.add(late(0.015), forces_valid_s=[[2.0, 2.3]])
+    assert study.errors(is_aligned=True) == study.errors()
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "percent"), [(-1.0, 1.0, 100.0), (0.5, 1.0, 0.0), (-1.0, -0.5, 0.0), (-0.1, 3.0, 100.0)]
+)
+def test_coverage_is_the_share_of_forces_within_their_intervals(
+    study: Study, lower: float, upper: float, percent: float
+) -> None:
+    study.add()
+    assert study.coverage(lower, upper) == percent
+
+
+def test_coverage_counts_components_and_feet_alike(study: Study) -> None:
+    study.add(lambda forces: replace(forces, force_n=forces.force_n + PERCENT_N * np.array([[2, 0, 0], [2, 2, 0]])))
+    assert study.coverage(-1.0, 1.0) == pytest.approx(50.0)
+
+
+def test_coverage_is_that_of_valid_times(study: Study) -> None:
+    def change(forces: GroundReaction) -> GroundReaction:
+        is_early = forces.time_s[:, None, None] < 2.0
+        return replace(forces, force_n=np.where(is_early, pushed(5.0, 5.0, 5.0)(forces).force_n, forces.force_n))
+
+    study.add(change, forces_valid_s=[[1.5, 3.5]])
+    assert study.coverage(-1.0, 1.0) == pytest.approx(75.0, abs=0.5)
+
+
+def test_an_estimator_with_intervals_has_a_coverage_and_physics_has_none(study: Study) -> None:
+    study.add()
+    assert study.evaluated()["rows"][0][COVERAGE] is None
+    far = study.folder.parent / "far"
+    Study(far, study.estimated).add(pushed(x=90.0, y=90.0, z=90.0))
+    for folder, least, most in ((study.folder, 60.0, 100.0), (far, 0.0, 1.0)):
+        found = Study(folder, study.estimated).evaluated(weights="starter")
+        assert least <= found["rows"][0][COVERAGE] <= most
+        assert found["overall"][COVERAGE] == found["rows"][0][COVERAGE]
+
+
 def test_trials_are_averaged_to_people_to_rows_to_activities(study: Study) -> None:
     for name, error in (("A/one/t1", 0.2), ("A/one/t2", 0.4), ("A/one/t3", 0.6), ("A/two/t1", 2.0), ("B/one/t1", 1.0)):
         study.add(pushed(z=error), name=name)
@@ -250,7 +336,7 @@ def test_a_study_of_which_nothing_can_be_used_has_no_figures(study: Study) -> No
     study.add(forces_valid_s=[[60.0, 70.0]])
     found = study.evaluated()
     assert (found["rows"], found["by_activity"], len(found["excluded"])) == ([], {}, 1)
-    assert found["overall"] == dict.fromkeys(METRICS)
+    assert found["overall"] == dict.fromkeys(FIGURES)
     json.dumps(found, allow_nan=False)
 
 

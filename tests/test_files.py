@@ -36,6 +36,16 @@ def test_overwriting_replaces(tmp_path: Path) -> None:
     assert files_in(tmp_path) == ["b.mot"]
 
 
+def test_a_result_that_there_is_not_this_time_takes_the_earlier_one_away_when_overwriting(tmp_path: Path) -> None:
+    (tmp_path / "b.mot").write_text("old")
+    contents = {tmp_path / "a.mot": "new", tmp_path / "b.mot": None, tmp_path / "c.mot": None}
+    with pytest.raises(OutputError, match=r"b\.mot: exists already.*--overwrite"):
+        write_files(contents, overwrite=False)
+    assert files_in(tmp_path) == ["b.mot"]
+    write_files(contents, overwrite=True)
+    assert files_in(tmp_path) == ["a.mot"]
+
+
 def test_a_failure_while_writing_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.mot").write_text("old")
     write_bytes = Path.write_bytes
@@ -47,6 +57,8 @@ def test_a_failure_while_writing_leaves_nothing_behind(tmp_path: Path, monkeypat
         return write_bytes(path, content)
 
     monkeypatch.setattr(Path, "write_bytes", disk_full)
+    with pytest.raises(OutputError, match="No space left"):
+        write_files({tmp_path / "a.mot": None, tmp_path / "b.mot": "second"}, overwrite=True)
     with pytest.raises(OutputError, match="No space left"):
         write_files({tmp_path / "a.mot": "first", tmp_path / "b.mot": "second"}, overwrite=True)
     assert files_in(tmp_path) == ["a.mot"]

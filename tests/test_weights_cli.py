@@ -91,6 +91,7 @@ def test_what_cannot_be_converted_is_refused_and_leaves_nothing(run: Run) -> Non
 def test_bundled_weights_are_listed_with_physics_and_found(run: Run) -> None:
     listed = [line.split("\t")[0] for line in run("weights", "list").out.splitlines()]
     assert listed[0] == "physics"
+    assert "starter" in listed
     for name in listed[1:]:
         assert Path(run("weights", "path", name).out.strip(), "model.json").exists()
         assert run("weights", "info", name).exit_code == 0
@@ -135,7 +136,8 @@ def test_the_published_pipeline_writes_rows_every_ten_milliseconds(run: Run) -> 
 def test_the_published_pipeline_needs_the_authors_weights(run: Run) -> None:
     converted(run)
     estimate = ("estimate", WALK, "--model", BODY, "--published-pipeline")
-    refused(run(*estimate), "runs the authors' weights, not 'physics'", "weights convert")
+    refused(run(*estimate, "--weights", "physics"), "runs the authors' weights, not 'physics'", "weights convert")
+    refused(run(*estimate), "starter: holds weights of kind forces", "which alone take --published-pipeline")
     refused(run(*estimate, "--weights", "authors/diffusion"), "refinement network")
     Path("empty").mkdir()
     refused(run(*estimate, "--weights", "empty"), "model.json: cannot be read", "weights convert")
