@@ -16,6 +16,7 @@ from _record import record, table
 from gaitdynamics.apps.estimate_files import estimate_file, read_person
 from gaitdynamics.io.motion import format_motion, read_motion
 from gaitdynamics.io.table import Table, read_table
+from gaitdynamics.tasks.estimate_forces import estimate_forces
 from gaitdynamics.types.skeleton import Skeleton
 
 SAMPLE, MODEL, MOTION, LOADS = "moco_walk", "subject_walk_scaled.osim", "coordinates.sto", "grf_walk.xml"
@@ -34,7 +35,7 @@ def main() -> None:
     residual_rows, moment_rows, figures = [], [], {}
     with tempfile.TemporaryDirectory() as made:
         out = Path(made)
-        estimate_file(folder / MOTION, person, out=out, belt_speed_m_s=0.0)
+        estimate_file(folder / MOTION, person, out=out, belt_speed_m_s=0.0, estimator=estimate_forces)
         motion_path = out / "motion.mot"
         motion_path.write_text(_plain_motion(folder / MOTION, person.skeleton))
         with _quiet():

@@ -16,6 +16,7 @@ import pytest
 from gaitdynamics.apps import estimate_files
 from gaitdynamics.apps.cli import main
 from gaitdynamics.io.table import format_table, read_table
+from gaitdynamics.tasks.estimate_forces import estimate_forces
 
 ASSETS = Path(str(files("gaitdynamics") / "assets"))
 BODY, WALK = ASSETS / "generic_body.osim", ASSETS / "synthetic_walk.mot"
@@ -540,7 +541,9 @@ def study(tmp_path: Path) -> Path:
     trial = tmp_path / "study" / "Synthetic" / "nobody" / "walk"
     trial.mkdir(parents=True)
     person = estimate_files.read_person(BODY, mass_kg=None, height_m=1.75)
-    written = estimate_files.estimate_file(WALK, person, out=tmp_path / "made", belt_speed_m_s=0.0)
+    written = estimate_files.estimate_file(
+        WALK, person, out=tmp_path / "made", belt_speed_m_s=0.0, estimator=estimate_forces
+    )
     (trial / "grf.mot").write_bytes(written.paths[0].read_bytes())
     (trial / "ik.mot").write_bytes(WALK.read_bytes())
     about = {"activity": "walk", "surface": "overground", "forces_valid_s": [[0.0, 6.0]]}

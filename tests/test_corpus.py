@@ -11,6 +11,7 @@ import pytest
 from gaitdynamics.apps.estimate_files import estimate_file, read_person
 from gaitdynamics.errors import InputFileError
 from gaitdynamics.io.study import StudyTrial, read_study
+from gaitdynamics.tasks.estimate_forces import estimate_forces
 from gaitdynamics.training.corpus import load_trial
 
 ASSETS = Path(str(files("gaitdynamics") / "assets"))
@@ -22,7 +23,9 @@ def study_trial(tmp_path_factory: pytest.TempPathFactory) -> StudyTrial:
     folder = tmp_path_factory.mktemp("study") / "D" / "P" / "walk"
     folder.mkdir(parents=True)
     person = read_person(BODY, mass_kg=80.0, height_m=1.8)
-    forces_path, *_ = estimate_file(WALK, person, out=folder.parents[2] / "made", belt_speed_m_s=0.0).paths
+    forces_path, *_ = estimate_file(
+        WALK, person, out=folder.parents[2] / "made", belt_speed_m_s=0.0, estimator=estimate_forces
+    ).paths
     (folder / "grf.mot").write_bytes(forces_path.read_bytes())
     (folder / "ik.mot").write_bytes(WALK.read_bytes())
     (folder.parent / "model.osim").write_bytes(BODY.read_bytes())

@@ -18,6 +18,7 @@ from gaitdynamics.errors import InputFileError, InvalidModelError, InvalidSubjec
 from gaitdynamics.io.external_loads import read_loaded_plates
 from gaitdynamics.io.forces import ground_reaction_from_sides, read_plates
 from gaitdynamics.io.table import format_table, read_table
+from gaitdynamics.tasks.estimate_forces import estimate_forces
 from gaitdynamics.tasks.estimators import load_estimator
 from gaitdynamics.units import STANDARD_GRAVITY_M_S2
 
@@ -107,13 +108,21 @@ def test_nothing_is_written_over_an_input(person: Person, tmp_path: Path) -> Non
     (tmp_path / "a.mot").write_bytes(WALK.read_bytes())
     (tmp_path / "a_forces.mot").symlink_to(tmp_path / "a.mot")
     with pytest.raises(OutputError, match="would replace an input"):
-        estimate_file(tmp_path / "a.mot", person, out=tmp_path, belt_speed_m_s=None, overwrite=True)
+        estimate_file(
+            tmp_path / "a.mot", person, out=tmp_path, belt_speed_m_s=None, estimator=estimate_forces, overwrite=True
+        )
     assert (tmp_path / "a.mot").read_bytes() == WALK.read_bytes()
 
 
 def test_an_input_that_fails_leaves_no_folder_behind(person: Person, tmp_path: Path) -> None:
     with pytest.raises(InputFileError):
-        estimate_file(tmp_path / "nowhere.mot", person, out=tmp_path / "new" / "folder", belt_speed_m_s=None)
+        estimate_file(
+            tmp_path / "nowhere.mot",
+            person,
+            out=tmp_path / "new" / "folder",
+            belt_speed_m_s=None,
+            estimator=estimate_forces,
+        )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -258,7 +267,7 @@ def test_a_heading_written_as_minus_180_after_180_degrees_is_no_jump(person: Per
         motion = tmp_path / f"{name}.mot"
         text = format_table(name, table.labels, values, time_s=table.time_s[every_other], in_degrees=True, decimals=8)
         motion.write_text(text)
-        written = estimate_file(motion, person, out=tmp_path, belt_speed_m_s=0.0)
+        written = estimate_file(motion, person, out=tmp_path, belt_speed_m_s=0.0, estimator=estimate_forces)
         peaks.append(written.summary["forces"])
     assert peaks[0] == peaks[1]
 

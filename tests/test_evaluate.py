@@ -16,6 +16,7 @@ from gaitdynamics.errors import InputFileError
 from gaitdynamics.io.forces import format_forces, ground_reaction_from_sides, read_plates
 from gaitdynamics.io.study import read_study
 from gaitdynamics.io.table import format_table, read_table
+from gaitdynamics.tasks.estimate_forces import estimate_forces
 from gaitdynamics.training.corpus import load_trial
 from gaitdynamics.training.evaluate import FIGURES, METRICS, evaluate_study, interval_coverage
 from gaitdynamics.types.ground_reaction import GroundReaction
@@ -89,7 +90,9 @@ class Study:
 @pytest.fixture(scope="module")
 def estimated(tmp_path_factory: pytest.TempPathFactory) -> GroundReaction:
     person = read_person(BODY, mass_kg=MASS_KG, height_m=HEIGHT_M)
-    written = estimate_file(WALK, person, out=tmp_path_factory.mktemp("made"), belt_speed_m_s=0.0)
+    written = estimate_file(
+        WALK, person, out=tmp_path_factory.mktemp("made"), belt_speed_m_s=0.0, estimator=estimate_forces
+    )
     return ground_reaction_from_sides(read_plates(written.paths[0]))
 
 

@@ -27,6 +27,7 @@ from gaitdynamics.model.forces import KIND, ForceModel, ForceNetworkSize
 from gaitdynamics.state.layout import GAIT, PHYSICS
 from gaitdynamics.state.normalizer import Normalizer
 from gaitdynamics.state.physics_features import physics_features
+from gaitdynamics.tasks.estimate_forces import estimate_forces
 from gaitdynamics.tasks.learned_forces import frame_times
 from gaitdynamics.training import finetune as finetuning_module
 from gaitdynamics.training.corpus import load_trial
@@ -101,7 +102,9 @@ def small() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> str:
     person = read_person(BODY, mass_kg=75.0, height_m=HEIGHT_M)
-    written = estimate_file(WALK, person, out=tmp_path_factory.mktemp("made"), belt_speed_m_s=0.0)
+    written = estimate_file(
+        WALK, person, out=tmp_path_factory.mktemp("made"), belt_speed_m_s=0.0, estimator=estimate_forces
+    )
     return format_forces(as_here(ground_reaction_from_sides(read_plates(written.paths[0]))), name="grf")
 
 

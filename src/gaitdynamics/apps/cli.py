@@ -317,11 +317,18 @@ def _evaluation_tables(result: dict[str, Any]) -> "list[Any]":
     from rich.table import Table
     from rich.text import Text
 
-    from gaitdynamics.training.evaluate import METRICS, PUBLISHED, PUBLISHED_NOTE
+    from gaitdynamics.training.evaluate import COVERAGE, METRICS, PUBLISHED, PUBLISHED_NOTE
 
+    lags = ", each trial's lag taken out" if result["is_aligned"] else ""
+    coverage = "; ".join(
+        f"{activity} {values[COVERAGE]:.0f} %"
+        for activity, values in result["by_activity"].items()
+        if values[COVERAGE] is not None
+    )
+    within = f" Measured forces within the 90 % intervals: {coverage}." if coverage else ""
     table = Table(
-        title=f"Mean absolute error, % of body weight ({result['weights']}, {result['split']})",
-        caption=PUBLISHED_NOTE,
+        title=f"Mean absolute error, % of body weight ({result['weights']}, {result['split']}{lags})",
+        caption=PUBLISHED_NOTE + within,
         box=SIMPLE,
         padding=0,
         collapse_padding=True,

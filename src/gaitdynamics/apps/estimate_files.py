@@ -18,7 +18,6 @@ from gaitdynamics.io.files import check_writable, write_files
 from gaitdynamics.io.forces import format_force_interval, format_forces
 from gaitdynamics.io.motion import read_motion
 from gaitdynamics.io.osim import read_model
-from gaitdynamics.tasks.estimate_forces import estimate_forces
 from gaitdynamics.tasks.estimators import Estimator
 from gaitdynamics.types.ground_reaction import GroundReaction
 from gaitdynamics.types.skeleton import Skeleton
@@ -103,7 +102,7 @@ def estimate_file(
     *,
     out: Path,
     belt_speed_m_s: float | None,
-    estimator: Estimator = estimate_forces,
+    estimator: Estimator,
     overwrite: bool = False,
     seed: int = 0,
 ) -> Written:
@@ -111,7 +110,7 @@ def estimate_file(
 
     Args:
         belt_speed_m_s: of the treadmill; 0 overground; None to infer it from the standing foot.
-        estimator: as `load_estimator` gives it; physics unless another is given.
+        estimator: as `load_estimator` gives it.
 
     Raises:
         GaitDynamicsError: the motion can't be read or used, or the results can't be written.

@@ -174,8 +174,10 @@ class ForceModel(nn.Module):
             found = self(filled(torch.from_numpy(windows.values), torch.from_numpy(windows.present)))
         parts = (found.force_bw, found.shift, found.spread_bw)
         force, shift, spread = (merge(part.flatten(2).numpy(), windows) for part in parts)
+        shared = features[:, _SHARED.flatten().numpy()]
+        force = shared + _between_frames(force - shared)
         balanced = _balanced(force.reshape(-1, 2, 3), features)
-        return balanced, SHIFT_TRUST * shift.reshape(-1, 2, 2), spread.reshape(-1, 2, 3)
+        return balanced, SHIFT_TRUST * _between_frames(shift).reshape(-1, 2, 2), spread.reshape(-1, 2, 3)
 
 
 def _composed(features: torch.Tensor, raw: torch.Tensor) -> NetworkForces:
@@ -186,6 +188,12 @@ def _composed(features: torch.Tensor, raw: torch.Tensor) -> NetworkForces:
         shift=SHIFT_SCALE * shift.unflatten(-1, (2, 2)),
         spread_bw=SPREAD_SCALE_BW * functional.softplus(spread.unflatten(-1, (2, 3))),
     )
+
+
+def _between_frames(values: np.ndarray) -> np.ndarray:
+    """Binomially smoothed over three frames, (T, K): a network that takes frames in pairs answers in small steps."""
+    around = np.concatenate([values[:1], values, values[-1:]])
+    return (around[:-2] + 2 * around[1:-1] + around[2:]) / 4
 
 
 def _balanced(force_bw: np.ndarray, features: np.ndarray) -> np.ndarray:

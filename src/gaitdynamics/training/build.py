@@ -189,7 +189,7 @@ def _survey(candidate: Candidate, parts: Path, code: str) -> dict[str, Any]:
             "valid_s": verdict.valid_s,
             "removed_s": verdict.removed_s if verdict.reason is None else {},
             "reason": verdict.reason,
-            "notes": verdict.notes,
+            "notes": list(verdict.notes),
         }
     except GaitDynamicsError as error:
         survey["reason"] = _reason(error, candidate)

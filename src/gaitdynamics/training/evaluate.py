@@ -27,7 +27,8 @@ METRICS = (
     "vertical_peak_mae_pct_bw",
     "cop_mae_mm",
 )
-FIGURES = (*METRICS, "interval_coverage_pct")  # the last only from an estimator with 90 % intervals
+COVERAGE = "interval_coverage_pct"
+FIGURES = (*METRICS, COVERAGE)  # the last only from an estimator with 90 % intervals
 # Tan et al. 2026, Nature Biomedical Engineering, doi 10.1038/s41551-025-01565-8: full kinematics.
 PUBLISHED = dict(zip(METRICS[:4], (3.14, 1.16, 0.70, 3.63), strict=True))
 PUBLISHED_NOTE = (
