@@ -53,15 +53,15 @@ def main() -> None:
         print(table(["", *(f"{a} {m}" for a in ("walk", "run") for m in ("V", "AP", "ML", "CoP"))], rows[-1:]))
     heads = [f"{activity} {figure}" for activity in ("walk", "run") for figure in ("V", "AP", "ML", "CoP, mm")]
     note = (
-        "Mean absolute errors, % of body weight, on training people left out of the run "
+        "Mean absolute errors, % of body weight, mean over training people left out of the run "
         f"({arguments.steps} updates, seed 0), against forces as the data folder has them."
     )
     record("force_choices", f"# What each choice gains\n\n{note}\n\n{table(['', *heads], rows)}")
 
 
 def measured(shards: Shards, training: ForceTraining, *, steps: int) -> dict[str, np.ndarray]:
-    """Errors by activity, (4,): the mean over data sets of the mean over their people."""
-    by_row: dict[tuple[str, str], dict[str, list[np.ndarray]]] = defaultdict(lambda: defaultdict(list))
+    """Errors by activity, (4,): the mean over people of the mean over their recordings."""
+    by_person: dict[str, dict[str, list[np.ndarray]]] = defaultdict(lambda: defaultdict(list))
     for fold in range(FOLDS):
         recipe = replace(
             starter_forces(training),
@@ -87,12 +87,12 @@ def measured(shards: Shards, training: ForceTraining, *, steps: int) -> dict[str
             is_loaded = is_known[:, None] & (true_bw[..., 1] > LOADED_BW)
             apart = np.linalg.norm(shift - truth[:, SHIFT_COLUMNS].reshape(shift.shape), axis=-1)[is_loaded]
             cop_mm = 1000 * (entry.height_m or np.nan) * apart.mean() if is_loaded.any() else np.nan
-            row = by_row[entry.activity or "", entry.dataset]
-            row[entry.subject].append(np.array([error[1], error[0], error[2], cop_mm]))
-    means: dict[str, list[np.ndarray]] = defaultdict(list)
-    for (activity, _), people in by_row.items():
-        means[activity].append(np.nanmean([np.nanmean(values, axis=0) for values in people.values()], axis=0))
-    return {activity: np.nanmean(values, axis=0) for activity, values in means.items()}
+            figures = np.array([error[1], error[0], error[2], cop_mm])
+            by_person[entry.activity or ""][entry.group].append(figures)
+    return {
+        activity: np.nanmean([np.nanmean(values, axis=0) for values in people.values()], axis=0)
+        for activity, people in by_person.items()
+    }
 
 
 def is_in_fold(recording: Recording, *, fold: int) -> bool:
