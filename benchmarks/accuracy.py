@@ -30,9 +30,11 @@ def main() -> None:
         names["authors"] = str(arguments.authors)
     results = {name: evaluate_study(trials, split=arguments.split, weights=each) for name, each in names.items()}
     results["aligned"] = evaluate_study(trials, split=arguments.split, weights=arguments.weights, is_aligned=True)
+    for result in results.values():
+        result["weights"] = Path(result["weights"]).name
     ours = results["ours"]
     others = [name for name in ("authors", "physics") if name in results]
-    compared = "; ".join(["ours", *(f"({' / '.join(others)})" if others else "",)])
+    compared = f"ours ({' / '.join(others)})" if others else "ours"
     note = (
         f"Each cell: {compared}. Mean absolute error in % of body weight of each foot, swing included; distance of the "
         "centre of pressure in mm."
