@@ -31,8 +31,8 @@ CHOICES: dict[str, ForceTraining] = {
     "physics alone": ONE,  # not trained
     "as bundled, one network": ONE,
     "no mirrored copies": replace(ONE, is_mirrored=False),
-    "motions as measured only": replace(ONE, copy_shares=(1.0, 0.0, 0.0)),
-    "no gappy copies": replace(ONE, copy_shares=(0.45, 0.55, 0.0)),
+    "motions as measured only": replace(ONE, copy_shares=(1.0, 0.0, 0.0), running_copy_shares=(1.0, 0.0, 0.0)),
+    "walking's copies in running too": replace(ONE, running_copy_shares=ONE.copy_shares),
     "no noise on the features": replace(ONE, noise=(0.0, 0.0), offset=(0.0, 0.0)),
     "walking's noise in running too": replace(ONE, noise=(0.1, 0.1), offset=(0.3, 0.3)),
     "an ensemble of four": STARTER,
@@ -42,7 +42,7 @@ CHOICES: dict[str, ForceTraining] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="folder that 'gaitdynamics data build' wrote")
-    parser.add_argument("--steps", type=int, default=400, help="updates of each run (default: 400)")
+    parser.add_argument("--steps", type=int, default=600, help="updates of each run (default: 600)")
     parser.add_argument("--only", nargs="*", default=list(CHOICES), help="some of the choices")
     arguments = parser.parse_args()
     shards = Shards.open(arguments.data)

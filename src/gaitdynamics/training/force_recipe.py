@@ -23,6 +23,7 @@ from gaitdynamics.training.recipe import Recipe, WindowLosses, mirrored, unchang
 from gaitdynamics.training.shards import Batch, Recording, Shards
 from gaitdynamics.units import SIDE_NAMES
 
+RUN = "run"
 LEAST_SPREAD = 0.01  # of a feature's normaliser
 LOADED_BW = 0.1  # vertical force above which a centre of pressure is taught
 WEIGHT_OF_SPREAD = 0.02
@@ -44,8 +45,9 @@ class ForceTraining:
         axis_weights: what a body weight of error forward, up and right counts, so that small forces are learned too.
         shift_weight: what a body height of error of a loaded foot's centre of pressure counts beside it.
         running_share: of the windows, however many minutes of running there are.
-        copy_shares: of the windows from motions as measured, from altered and from gappy copies; gappy ones are much
-            to learn, and take from what most people have.
+        copy_shares: of the windows of walking from motions as measured, from altered and from gappy copies; gappy ones
+            are much to learn, and take from what most people have.
+        running_copy_shares: likewise, of running, of which there is enough.
         is_mirrored: half of the windows have right and left swapped.
     """
 
@@ -56,6 +58,7 @@ class ForceTraining:
     shift_weight: float = 3.0
     running_share: float = 0.5
     copy_shares: tuple[float, float, float] = (0.4, 0.5, 0.1)
+    running_copy_shares: tuple[float, float, float] = (0.85, 0.1, 0.05)
     is_mirrored: bool = True
 
     def to_json(self) -> dict[str, Any]:
@@ -74,7 +77,7 @@ def starter_forces(training: ForceTraining = STARTER) -> Recipe:
         make_model=partial(_model, training=training),
         loss=partial(_loss, training=training),
         save=_save,
-        num_steps=1200,
+        num_steps=2400,
         batch_size=32,
         micro_batch_size=32,
         learning_rate=2e-3,
@@ -101,14 +104,14 @@ def weight_by_laboratory(recordings: Sequence[Recording], *, training: ForceTrai
         frames[_person(entry)] += entry.num_frames
     weights = np.array(
         [
-            training.copy_shares[_kind(entry)]
+            (training.running_copy_shares if entry.activity == RUN else training.copy_shares)[_kind(entry)]
             * entry.num_frames
             / frames[_person(entry)]
             / np.sqrt(len(people[entry.activity, entry.dataset]))
             for entry in recordings
         ]
     )
-    is_running = np.array([entry.activity == "run" for entry in recordings])
+    is_running = np.array([entry.activity == RUN for entry in recordings])
     for is_one, share in ((is_running, training.running_share), (~is_running, 1 - training.running_share)):
         if weights[is_one].sum() > 0.0:
             weights[is_one] *= share / weights[is_one].sum()
@@ -149,7 +152,7 @@ def _loss(model: nn.Module, batch: Batch, *, training: ForceTraining) -> WindowL
     inputs = model.normalised(features)
     if model.training:
         length, channels = inputs.shape[1:]
-        is_running = [int(entry.activity == "run") for entry in batch.recordings]
+        is_running = [int(entry.activity == RUN) for entry in batch.recordings]
         noise, offset = (
             inputs.new_tensor(levels)[is_running, None, None] for levels in (training.noise, training.offset)
         )
@@ -203,8 +206,8 @@ def limits_of(model: ForceModel, shards: Shards) -> ForceLimits:
     rows = np.concatenate([shards.rows(PHYSICS.name, number) for number in trained])
     lowest, highest = np.quantile(np.concatenate([rows, PHYSICS.mirrored(rows)]), SEEN_QUANTILES, axis=0)
     return ForceLimits(
-        walking=_width(model, shards, [n for n in others if shards.recordings[n].activity != "run"]),
-        running=_width(model, shards, [n for n in others if shards.recordings[n].activity == "run"]),
+        walking=_width(model, shards, [n for n in others if shards.recordings[n].activity != RUN]),
+        running=_width(model, shards, [n for n in others if shards.recordings[n].activity == RUN]),
         lowest=tuple(map(float, lowest)),
         highest=tuple(map(float, highest)),
     )
