@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -32,6 +33,13 @@ def record(name: str, text: str, *, figures: Mapping[str, Any] | None = None) ->
         content = json.dumps({**circumstances, **figures}, indent=2, allow_nan=False)
         (RESULTS / f"{name}.json").write_text(content + "\n")
     print(text.strip())
+
+
+def insert(page: Path, text: str, *, mark: str) -> None:
+    """Put a text between a page's marks, `<!-- mark:begin -->` and `<!-- mark:end -->`."""
+    begin, end = f"<!-- {mark}:begin -->", f"<!-- {mark}:end -->"
+    marked = re.compile(f"{begin}.*?{end}", re.DOTALL)
+    page.write_text(marked.sub(lambda _: f"{begin}\n{text}\n{end}", page.read_text("utf-8"), count=1), "utf-8")
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[object]], *, digits: int = 2) -> str:

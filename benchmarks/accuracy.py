@@ -1,11 +1,10 @@
 """The accuracy tables of README, docs/accuracy.md and MODEL_CARD: every estimator on a split of a study, in one run."""
 
 import argparse
-import re
 from pathlib import Path
 from typing import Any
 
-from _record import record, table
+from _record import insert, record, table
 
 from gaitdynamics.io.study import read_study
 from gaitdynamics.training.evaluate import FIGURES, METRICS, PUBLISHED, evaluate_study
@@ -62,9 +61,9 @@ def main() -> None:
         figures=results,
     )
     if arguments.split == "validation":
-        _insert(ROOT / "README.md", text)
+        insert(ROOT / "README.md", text, mark="accuracy")
         for page in (ROOT / "docs" / "accuracy.md", ROOT / CARD):
-            _insert(page, f"{text}\n\n{second}")
+            insert(page, f"{text}\n\n{second}", mark="accuracy")
 
 
 def _cells(values: dict[str, Any], of_others: list[dict[str, Any]]) -> list[str]:
@@ -78,13 +77,6 @@ def _cells(values: dict[str, Any], of_others: list[dict[str, Any]]) -> list[str]
 
 def _figure(value: float | None, digits: int) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
-
-
-def _insert(page: Path, text: str) -> None:
-    """Put a table between a page's marks."""
-    begin, end = "<!-- accuracy:begin -->", "<!-- accuracy:end -->"
-    marked = re.compile(f"{begin}.*?{end}", re.DOTALL)
-    page.write_text(marked.sub(lambda _: f"{begin}\n{text}\n{end}", page.read_text("utf-8"), count=1), "utf-8")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from _record import record, table
+from _record import insert, record, table
 
 from gaitdynamics.model.checkpoint import load_weights
 from gaitdynamics.model.forces import ForceNetworkSize, build_force_model
@@ -56,7 +56,9 @@ def main() -> None:
         "Mean absolute errors, % of body weight, mean over training people left out of the run "
         f"({arguments.steps} updates, seed 0), against forces as the data folder has them."
     )
-    record("force_choices", f"# What each choice gains\n\n{note}\n\n{table(['', *heads], rows)}")
+    text = f"{note}\n\n{table(['', *heads], rows)}"
+    record("force_choices", f"# What each choice gains\n\n{text}")
+    insert(Path(__file__).parents[1] / "docs" / "model.md", text, mark="choices")
 
 
 def measured(shards: Shards, training: ForceTraining, *, steps: int) -> dict[str, np.ndarray]:

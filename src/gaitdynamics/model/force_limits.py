@@ -54,8 +54,8 @@ class ForceLimits:
         if not far:
             return ()
         named = [
-            f"{PHYSICS.names[i].replace('_', ' ')} is {np.median(features[:, i]):.2g} on the median (trained on "
-            f"{low[i]:.2g} to {high[i]:.2g} {PHYSICS.channels[i].unit})"
+            f"{PHYSICS.names[i].replace('_', ' ')} goes from {features[:, i].min():.2g} to {features[:, i].max():.2g} "
+            f"{PHYSICS.channels[i].unit} (trained on {low[i]:.2g} to {high[i]:.2g})"
             for i in far[:NUM_NAMED]
         ]
         more = f", and {len(far) - NUM_NAMED} more" if len(far) > NUM_NAMED else ""
