@@ -45,9 +45,8 @@ class ForceTraining:
         axis_weights: what a body weight of error forward, up and right counts, so that small forces are learned too.
         shift_weight: what a body height of error of a loaded foot's centre of pressure counts beside it.
         running_share: of the windows, however many minutes of running there are.
-        copy_shares: of the windows of walking from motions as measured, from altered and from gappy copies; gappy ones
-            are much to learn, and take from what most people have.
-        running_copy_shares: likewise, of running, of which there is enough.
+        copy_shares: of the windows from motions as measured, from altered and from gappy copies; gappy ones are much
+            to learn, and take from what most people have.
         is_mirrored: half of the windows have right and left swapped.
     """
 
@@ -58,7 +57,6 @@ class ForceTraining:
     shift_weight: float = 3.0
     running_share: float = 0.5
     copy_shares: tuple[float, float, float] = (0.4, 0.5, 0.1)
-    running_copy_shares: tuple[float, float, float] = (0.85, 0.1, 0.05)
     is_mirrored: bool = True
 
     def to_json(self) -> dict[str, Any]:
@@ -77,7 +75,7 @@ def starter_forces(training: ForceTraining = STARTER) -> Recipe:
         make_model=partial(_model, training=training),
         loss=partial(_loss, training=training),
         save=_save,
-        num_steps=2400,
+        num_steps=1200,
         batch_size=32,
         micro_batch_size=32,
         learning_rate=2e-3,
@@ -104,7 +102,7 @@ def weight_by_laboratory(recordings: Sequence[Recording], *, training: ForceTrai
         frames[_person(entry)] += entry.num_frames
     weights = np.array(
         [
-            (training.running_copy_shares if entry.activity == RUN else training.copy_shares)[_kind(entry)]
+            training.copy_shares[_kind(entry)]
             * entry.num_frames
             / frames[_person(entry)]
             / np.sqrt(len(people[entry.activity, entry.dataset]))
