@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
-from scipy.interpolate import BSpline, make_interp_spline
 from scipy.linalg import solveh_banded
 
 from gaitdynamics.biomech.contact import infer_belt_speed, smoothed_path
@@ -132,6 +131,8 @@ class ModelFrame:
         """A signal between the frames, by a spline through its values (T, K) at them; (N, K)."""
         if self._are_frames(time_s):
             return values.copy()
+        from scipy.interpolate import make_interp_spline
+
         return make_interp_spline(np.arange(self.num_frames), values, k=self._degree)(self._frame_of(time_s))
 
     def holds_at_frames(self, flags: np.ndarray, time_s: np.ndarray) -> np.ndarray:
@@ -161,6 +162,8 @@ class ModelFrame:
 
     def _basis(self, time_s: np.ndarray) -> sparse.csr_matrix:
         """Splines through the frames as columns of values at times, (N, T)."""
+        from scipy.interpolate import BSpline  # a quarter of a second to import, and estimating forces needs none
+
         k, last = self._degree, self.num_frames - 1
         inner = np.arange((k + 1) // 2, self.num_frames - (k + 1) // 2)  # the knots of make_interp_spline
         knots = np.concatenate([np.zeros(k + 1), inner, np.full(k + 1, last)]).astype(float)

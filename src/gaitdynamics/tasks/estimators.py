@@ -11,7 +11,6 @@ from gaitdynamics.model.forces import KIND as FORCES_KIND
 from gaitdynamics.model.published import PUBLISHED_KINDS
 from gaitdynamics.tasks.estimate_forces import PHYSICS, estimate_forces
 from gaitdynamics.tasks.learned_forces import LearnedForces
-from gaitdynamics.tasks.published_pipeline import PublishedModels, estimate_published
 from gaitdynamics.types.prediction import Prediction
 from gaitdynamics.types.trial import Trial
 
@@ -43,6 +42,9 @@ def load_estimator(weights: str, *, is_published_pipeline: bool = False) -> Esti
     loaded = load_all(weights)
     kinds = {found.kind for found in loaded}
     if kinds <= set(PUBLISHED_KINDS):
+        # Their filters need scipy.signal, two thirds of a second to import, which our own weights do without.
+        from gaitdynamics.tasks.published_pipeline import PublishedModels, estimate_published
+
         return partial(
             estimate_published, models=PublishedModels.of(loaded), is_published_pipeline=is_published_pipeline
         )
