@@ -23,12 +23,13 @@ from gaitdynamics.biomech.anthropometry import estimated_height_m
 from gaitdynamics.biomech.contact import Contact
 from gaitdynamics.biomech.kinematics import heading_of, posed
 from gaitdynamics.io.osim import read_model
-from gaitdynamics.io.study import Interval, StudyTrial, read_study
+from gaitdynamics.io.study import StudyTrial, read_study
 from gaitdynamics.maths.rotations import heading_axes
 from gaitdynamics.maths.signals import even_times, intervals
 from gaitdynamics.tasks import estimate_forces as task
 from gaitdynamics.training.corpus import load_trial
 from gaitdynamics.training.evaluate import METRICS, force_errors
+from gaitdynamics.training.evidence import within
 from gaitdynamics.types.ground_reaction import GroundReaction
 from gaitdynamics.types.prediction import Prediction
 from gaitdynamics.types.skeleton import Momentum, Skeleton
@@ -425,11 +426,6 @@ def _people(per_trial: PerTrial, activity: str) -> dict[tuple[str, str], list[np
         if source.activity == activity:
             people[source.dataset, source.subject].append(values)
     return people
-
-
-def within(time_s: np.ndarray, spans: Sequence[Interval]) -> np.ndarray:
-    """Whether a time is in any of the intervals, (T,)."""
-    return np.any([(time_s >= start) & (time_s < end) for start, end in spans], axis=0)
 
 
 def _heading(trial: Trial) -> np.ndarray:

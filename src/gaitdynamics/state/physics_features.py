@@ -20,12 +20,14 @@ from gaitdynamics.state.layout import OBSERVED_GROUPS, PHYSICS
 from gaitdynamics.types.motion import Motion
 from gaitdynamics.types.skeleton import Axis, Skeleton
 from gaitdynamics.types.trial import Trial
-from gaitdynamics.units import SIDE_NAMES, STANDARD_GRAVITY_M_S2
+from gaitdynamics.units import SIDE_NAMES, SIDES, STANDARD_GRAVITY_M_S2
 
 QUICK_CUTOFF_HZ = 12.0  # of a total force that still shows impacts
 RATE_CUTOFF_HZ = 12.0  # of joint angles and points of the foot, before they are differentiated
 LONGEST_STANCE_S = 1.0  # contact times are given as shares of this
 FARTHEST_BALANCE = 0.3  # of body height: further from a foot the balance point says nothing about it
+
+_NAME_OF_SIDE = dict(zip(SIDES, SIDE_NAMES, strict=True))
 
 
 def physics_features(trial: Trial, physics: Physics) -> np.ndarray:
@@ -89,7 +91,7 @@ def physics_features(trial: Trial, physics: Physics) -> np.ndarray:
             found[f"{point}_velocity_{side}"] = velocity[:, foot, k]
             found[f"{point}_acceleration_{side}"] = acceleration[:, foot, k]
     for leg in leg_joints(physics.skeleton):
-        side = SIDE_NAMES[0] if leg.side == "r" else SIDE_NAMES[1]
+        side = _NAME_OF_SIDE[leg.side]
         angles = angles_of_rotation(rotation_in_parent(physics.skeleton, segments, leg.joint), leg)
         steady = smooth(angles[:, 0], cutoff_hz=RATE_CUTOFF_HZ, sampling_rate_hz=rate_hz)
         rates = derivative(steady, sampling_rate_hz=rate_hz)
@@ -147,7 +149,7 @@ def coordinates_of_groups(skeleton: Skeleton) -> dict[str, tuple[str, ...]]:
         "lumbar": _moved_by(trunk.rotations) if trunk else (),
     }
     for leg in leg_joints(skeleton):
-        side = SIDE_NAMES[0] if leg.side == "r" else SIDE_NAMES[1]
+        side = _NAME_OF_SIDE[leg.side]
         groups[f"{leg.name}_{side}"] = _moved_by(leg.joint.rotations)
     return {group: groups[group] for group in OBSERVED_GROUPS}
 

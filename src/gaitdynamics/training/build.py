@@ -21,7 +21,7 @@ from gaitdynamics.errors import GaitDynamicsError, InputFileError, OutputError
 from gaitdynamics.io.files import check_writable, write_files
 from gaitdynamics.io.study import Interval
 from gaitdynamics.training.assembly import FORMAT, INDEX_NAME, VALID, Part, assemble
-from gaitdynamics.training.evidence import Level, examine, level_of
+from gaitdynamics.training.evidence import RUN, WALK, Level, examine, level_of
 from gaitdynamics.training.info import report_of, report_text
 from gaitdynamics.training.laboratory import AS_MEASURED, Alignment, Measured, laboratories
 from gaitdynamics.training.quality import Excluded, judge
@@ -32,7 +32,6 @@ SAMPLING_RATE_HZ = 100.0
 PARTS = ".parts"
 FAILED = "failed"
 COPY = "variant"
-RUN, WALK = "run", "walk"
 DASK_TIMEOUT_S = 30
 
 Encode = Callable[..., dict[str, np.ndarray]]

@@ -20,6 +20,7 @@ LAG_STEP_S = 0.001
 LEAST_LAG_TIME_S = 0.4  # of valid force, for a lag to be told: most of a stance
 LEAST_LAG_CHANGE_BW = 0.05  # standard deviation of a vertical force; a person who stands has no lag
 LONGEST_STRIDE_S = 2.5
+RUN, WALK = "run", "walk"  # activities, as studies name them
 
 
 @dataclass(frozen=True)

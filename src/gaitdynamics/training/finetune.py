@@ -28,6 +28,7 @@ from gaitdynamics.tasks.estimators import weights_folder
 from gaitdynamics.training.assembly import INDEX_NAME
 from gaitdynamics.training.build import Encoding, build
 from gaitdynamics.training.evaluate import METRICS, evaluate_study
+from gaitdynamics.training.evidence import RUN
 from gaitdynamics.training.examples import BLOCKS, NUM_VARIANTS, encode_recording
 from gaitdynamics.training.force_recipe import limits_of, starter_forces
 from gaitdynamics.training.info import read_index
@@ -253,7 +254,7 @@ def widened(limits: ForceLimits, model: ForceModel, shards: Shards, people: Peop
     split_of = dict.fromkeys(people.trained, TRAIN) | dict.fromkeys(people.held_out, VALIDATION)
     recordings = [replace(entry, split=split_of[entry.group]) for entry in shards.recordings if entry.group in split_of]
     found = limits_of(model, replace(shards, recordings=tuple(recordings)))
-    are_runs = {entry.activity == "run" for entry in recordings if entry.split == VALIDATION}
+    are_runs = {entry.activity == RUN for entry in recordings if entry.split == VALIDATION}
     return ForceLimits(
         walking=found.walking if False in are_runs else limits.walking,
         running=found.running if True in are_runs else limits.running,

@@ -18,12 +18,12 @@ from gaitdynamics.model.forces import KIND, ForceModel, ForceNetworkSize, filled
 from gaitdynamics.state.layout import FORCES, PHYSICS
 from gaitdynamics.state.normalizer import Normalizer
 from gaitdynamics.training.assembly import VALID
+from gaitdynamics.training.evidence import RUN
 from gaitdynamics.training.examples import GAPPY_VARIANTS
 from gaitdynamics.training.recipe import Recipe, WindowLosses, mirrored, unchanged
 from gaitdynamics.training.shards import Batch, Recording, Shards
 from gaitdynamics.units import SIDE_NAMES
 
-RUN = "run"
 LEAST_SPREAD = 0.01  # of a feature's normaliser
 LOADED_BW = 0.1  # vertical force above which a centre of pressure is taught
 WEIGHT_OF_SPREAD = 0.02

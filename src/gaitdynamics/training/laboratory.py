@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gaitdynamics.training.evidence import Level, agreed
+from gaitdynamics.training.evidence import RUN, Level, agreed
 
 LEAST_LABORATORIES = 3  # for a lag that they share to be taken for the method's; with fewer it is taken to be none
 OWN_LAG_S = 0.006  # three times the scatter of people within a laboratory: further off, a person has an own lag
@@ -15,7 +15,7 @@ OWN_SCALE = 0.02  # likewise, of the level of the force
 LEAST_STRIDES = 4  # for a level
 # Flight and landing tell the time of both clocks. In walking the lag of the total force is confounded with the model of
 # the body, and taking it out gained nothing on laboratories not trained on (docs/model.md): it is reported alone.
-CLOCKED = "run"
+CLOCKED = RUN
 DECIMALS = 6
 
 
