@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gaitdynamics.biomech.physics import physics_of
-from gaitdynamics.errors import InputFileError
+from gaitdynamics.errors import InputFileError, InvalidMotionError
 from gaitdynamics.model.force_limits import ForceLimits
 from gaitdynamics.model.forces import ForceModel, ForceNetworkSize, size_from_json
 from gaitdynamics.state.layout import PHYSICS
@@ -96,6 +96,18 @@ def test_who_stands_gets_the_forces_of_physics(body: Skeleton, features: np.ndar
     found = LearnedForces("tiny", model_of(features, spoken=0.5), EVERYWHERE)(trial_of(body, motion))
     vertical = found.forces.force_n[..., 1].sum(axis=1) / trial_of(body, motion).subject.body_weight_n
     np.testing.assert_allclose(vertical, 1.0, atol=0.01)
+
+
+@pytest.mark.parametrize("seconds", [0.003, 0.01, 0.039])
+def test_a_motion_of_a_few_milliseconds_is_refused(seconds: float) -> None:
+    with pytest.raises(InvalidMotionError, match="lasts"):
+        frame_times(np.linspace(2.0, 2.0 + seconds, 8))
+
+
+def test_the_shortest_motion_has_forces(body: Skeleton, walk: Motion, features: np.ndarray) -> None:
+    short = replace(walk, time_s=walk.time_s[:5], values=walk.values[:5], observed=walk.observed[:5])
+    found = LearnedForces("tiny", model_of(features), EVERYWHERE)(trial_of(body, short))
+    assert np.isfinite(found.forces.force_n).all()
 
 
 def test_the_same_motion_gives_the_same_bits(body: Skeleton, walk: Motion, features: np.ndarray) -> None:

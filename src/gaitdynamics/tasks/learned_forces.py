@@ -7,6 +7,7 @@ import numpy as np
 from gaitdynamics import __version__
 from gaitdynamics.biomech.load_sharing import double_supports
 from gaitdynamics.biomech.physics import Physics, physics_of
+from gaitdynamics.errors import InvalidMotionError
 from gaitdynamics.maths.rotations import heading_axes
 from gaitdynamics.maths.signals import interpolate, intervals, smooth
 from gaitdynamics.model.checkpoint import Weights
@@ -21,6 +22,7 @@ from gaitdynamics.types.trial import Trial
 from gaitdynamics.units import SIDE_NAMES
 
 STANDING_CUTOFF_HZ = 2.0  # of the change between standing and stepping
+LEAST_FRAMES = 5  # as many as physics works with
 SWING_BW = 0.03  # a foot that presses less than this is taken to be in the air; force plates' threshold for 70 kg
 
 
@@ -92,8 +94,17 @@ class LearnedForces:
 
 
 def frame_times(time_s: np.ndarray) -> np.ndarray:
-    """Every 10 ms from a motion's first time, as long as it lasts."""
+    """Every 10 ms from a motion's first time, as long as it lasts.
+
+    Raises:
+        InvalidMotionError: too short to be differentiated.
+    """
     num = int((time_s[-1] - time_s[0]) * FRAME_RATE_HZ + 1e-6)
+    if num + 1 < LEAST_FRAMES:
+        raise InvalidMotionError(
+            f"the motion lasts {time_s[-1] - time_s[0]:.3g} s. Expected at least "
+            f"{(LEAST_FRAMES - 1) / FRAME_RATE_HZ:g} s, better two steps; give a longer recording."
+        )
     return time_s[0] + np.arange(num + 1) / FRAME_RATE_HZ
 
 
