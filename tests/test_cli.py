@@ -12,10 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from moved_completer import MovedCompleter
+from published_weights import HEADS, refinement_tensors, save_as_the_authors
 
-from gaitdynamics.apps import estimate_files
+from gaitdynamics.apps import completed_files, estimate_files
 from gaitdynamics.apps.cli import main
 from gaitdynamics.io.table import format_table, read_table
+from gaitdynamics.tasks import estimators
 from gaitdynamics.tasks.estimate_forces import estimate_forces
 
 ASSETS = Path(str(files("gaitdynamics") / "assets"))
@@ -225,14 +228,14 @@ def test_a_fault_of_ours_in_one_motion_is_named_and_does_not_stop_the_others(
     run: Run, inputs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (inputs / "other.mot").write_bytes(WALK.read_bytes())
-    read = estimate_files.read_motion
+    read = completed_files.read_recording
 
-    def faulty(path: Path, *arguments: Any) -> Any:
+    def faulty(path: Path, *arguments: Any, **options: Any) -> Any:
         if path.stem == "other":
             raise KeyError("knee")
-        return read(path, *arguments)
+        return read(path, *arguments, **options)
 
-    monkeypatch.setattr(estimate_files, "read_motion", faulty)
+    monkeypatch.setattr(completed_files, "read_recording", faulty)
     outcome = run("estimate", inputs / "other.mot", WALK, "--model", BODY)
     assert outcome.exit_code == 1
     assert "Unexpected KeyError" in outcome.message
@@ -309,15 +312,20 @@ def repeated_time(time_s: np.ndarray) -> np.ndarray:
             ("no coordinate 'knee_angl_r'", "Did you mean 'knee_angle_r'?"),
             id="misspelt coordinate",
         ),
-        pytest.param(
-            spoil_nothing_but(lambda of: of.pop("knee_angle_r")), ("no column for 'knee_angle_r'",), id="no knee"
-        ),
         pytest.param(frames(slice(1)), ("1 frame(s); a motion needs at least 4",), id="one frame"),
         pytest.param(frames(slice(0)), ("no rows of numbers",), id="no frames"),
         pytest.param(
-            with_value("knee_angle_l", 50, np.nan),
-            ("'knee_angle_l' is nan at 0.5 s", "1 of 601 frames"),
-            id="missing knee angle",
+            with_value("knee_angle_l", 50, 400.0),
+            ("'knee_angle_l' is 400° at 0.5 s (1 of 601 frames)", "no joint reaches"),
+            id="impossible knee angle",
+        ),
+        pytest.param(
+            with_value("knee_angle_l", 50, -np.inf), ("'knee_angle_l' is -inf at 0.5 s",), id="infinite knee angle"
+        ),
+        pytest.param(
+            lambda walk: Columns(walk.time_s, {"mtp_angle_r": walk.of["pelvis_tilt"]}),
+            ("nothing of pelvis, trunk and legs is known", "gaitdynamics generate"),
+            id="nothing but toes",
         ),
         pytest.param(
             with_value("lumbar_bending", 50, np.inf), ("'lumbar_bending' is inf at 0.5 s",), id="infinite trunk angle"
@@ -490,11 +498,6 @@ def test_a_folder_without_permission_is_refused(run: Run, inputs: Path) -> None:
             lambda walk: Columns(walk.time_s, walk.of, None), "does not say whether angles are in degrees", id="unsaid"
         ),
         pytest.param(
-            with_value("lumbar_bending", 50, np.nan),
-            "missing numbers in 'lumbar_bending (1 of 601",
-            id="missing number",
-        ),
-        pytest.param(
             spoil_nothing_but(lambda of: of.update(elbow_flex_r=of["knee_angle_r"])), "ignored 'elbow_flex_r'", id="arm"
         ),
         pytest.param(without_frames(slice(200, 205)), "0.06 s apart (from 1.99 s to 2.05 s)", id="small gap in time"),
@@ -513,6 +516,147 @@ def test_a_doubtful_motion_is_used_with_a_warning(
     assert outcome.exit_code == 0
     assert any(line.startswith("Warning: ") and part in line for line in outcome.err.splitlines())
     assert any(part in warning for warning in json.loads(Path("doubtful_summary.json").read_text())["warnings"])
+
+
+COMPLETED = ("_filled.json", "_motion.mot", "_motion_intervals.mot")
+
+
+@pytest.fixture
+def moved(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A completer without a network; the names by which it was asked for."""
+    asked: list[str] = []
+
+    def load(name: str) -> MovedCompleter:
+        asked.append(name)
+        return MovedCompleter()
+
+    monkeypatch.setattr(estimators, "load_completer", load)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("spoil", "part"),
+    [
+        pytest.param(
+            with_value("lumbar_bending", 50, np.nan),
+            "missing numbers in 'lumbar_bending (1 of 601 frames)'; to be completed",
+            id="a missing number",
+        ),
+        pytest.param(
+            with_value("knee_angle_l", 50, np.nan),
+            "missing numbers in 'knee_angle_l (1 of 601 frames)'; to be completed",
+            id="a missing knee angle",
+        ),
+        pytest.param(
+            spoil_nothing_but(lambda of: [of.pop(f"lumbar_{axis}") for axis in ("extension", "bending", "rotation")]),
+            "no column for 'lumbar_extension', 'lumbar_bending', 'lumbar_rotation'; to be completed",
+            id="no trunk",
+        ),
+        pytest.param(
+            spoil_nothing_but(lambda of: of.update(lumbar_bending=np.full(601, 2.0))),
+            "'lumbar_bending' never change",
+            id="a locked joint",
+        ),
+    ],
+)
+def test_an_incomplete_motion_is_completed_with_a_warning(
+    run: Run, inputs: Path, walk: Columns, moved: list[str], spoil: Callable[[Columns], Columns], part: str
+) -> None:
+    spoil(walk).write(inputs / "part.mot")
+    outcome = run("estimate", inputs / "part.mot", "--model", BODY, "--samples", "2")
+    assert outcome.exit_code == 0
+    assert moved == ["starter_diffusion"]
+    assert files_in(Path.cwd()) == sorted(f"part{suffix}" for suffix in (*SUFFIXES, *COMPLETED))
+    assert any(line.startswith("Warning: ") and part in line for line in outcome.err.splitlines())
+    summary = json.loads(Path("part_summary.json").read_text())
+    assert any(part in warning for warning in summary["warnings"])
+    assert summary["completion"]["num_samples"] == 2
+
+
+def test_what_is_called_missing_is_completed_by_the_model_of_choice(run: Run, moved: list[str]) -> None:
+    command = (
+        "--model",
+        BODY,
+        "--missing",
+        "hip_right, trunk,",
+        "--completion",
+        "mine",
+        "--seed",
+        "4",
+        "--samples",
+        "3",
+    )
+    outcome = run("fill", WALK, *command)
+    assert outcome.exit_code == 0
+    assert moved == ["mine"]
+    assert outcome.out.splitlines() == [
+        f"synthetic_walk{s}" for s in ("_motion.mot", "_filled.json", "_motion_intervals.mot")
+    ]
+    filled = json.loads(Path("synthetic_walk_filled.json").read_text())
+    assert (filled["seed"], filled["num_samples"]) == (4, 3)
+    assert sorted(filled["filled"]) == [
+        *("hip_adduction_r", "hip_flexion_r", "hip_rotation_r"),
+        *("lumbar_bending", "lumbar_extension", "lumbar_rotation"),
+    ]
+    assert run("estimate", WALK, *command, "--overwrite").exit_code == 0
+    assert moved == ["mine", "mine"]
+    assert json.loads(Path("synthetic_walk_filled.json").read_text()) == filled
+
+
+def test_a_model_of_gait_is_loaded_once_for_several_motions_and_not_for_whole_ones(
+    run: Run, inputs: Path, walk: Columns, moved: list[str]
+) -> None:
+    with_value("knee_angle_l", 50, np.nan)(walk).write(inputs / "a.mot")
+    with_value("knee_angle_r", 50, np.nan)(walk).write(inputs / "b.mot")
+    (inputs / "broken.mot").write_text("no table\n")
+    outcome = run("fill", inputs / "a.mot", inputs / "b.mot", inputs / "broken.mot", WALK, "--model", BODY)
+    assert outcome.exit_code == 1
+    assert moved == ["starter_diffusion"]
+    for part in ("knee_angle_l", "knee_angle_r", "failed", "nothing", "Results in"):
+        assert part in outcome.out
+    assert "broken.mot: no line 'endheader'" in outcome.message
+    assert "synthetic_walk.mot: nothing is missing" in outcome.message
+    assert files_in(Path.cwd()) == [
+        *(f"{stem}{suffix}" for stem in "ab" for suffix in COMPLETED),
+        *("synthetic_walk_filled.json", "synthetic_walk_motion.mot"),
+    ]
+
+
+def test_filling_a_whole_motion_says_that_nothing_is_missing(run: Run, moved: list[str]) -> None:
+    outcome = run("fill", WALK, "--model", BODY)
+    assert outcome.exit_code == 0
+    assert moved == []
+    assert outcome.out.splitlines() == ["synthetic_walk_motion.mot", "synthetic_walk_filled.json"]
+    assert outcome.message == "synthetic_walk.mot: nothing is missing, so nothing was filled in."
+    assert json.loads(Path("synthetic_walk_filled.json").read_text())["filled"] == {}
+
+
+@pytest.mark.parametrize("command", ["estimate", "fill"])
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        (("--missing", "hipps"), ("'hipps' is no part of the body", "Did you mean 'hips'", "left_leg")),
+        (("--missing", "hips,arm_flex_r"), ("'arm_flex_r' is no part of the body and no coordinate of the model",)),
+        (("--missing", "mtp_angle_r"), ("'mtp_angle_r' can't be completed",)),
+        (("--missing", "pelvis,trunk,legs"), ("nothing of pelvis, trunk and legs is known", "gaitdynamics generate")),
+        (("--missing", "trunk", "--completion", "nobody"), ("no weights called 'nobody'",)),
+        (("--samples", "0"), ("Invalid value for '--samples'",)),
+    ],
+)
+def test_an_impossible_completion_is_refused(
+    run: Run, command: str, options: tuple[str, ...], parts: tuple[str, ...]
+) -> None:
+    refused(run(command, WALK, "--model", BODY, *options), *parts)
+
+
+def test_the_authors_pipeline_completes_by_itself(run: Run, inputs: Path, moved: list[str]) -> None:
+    file = save_as_the_authors(inputs / "refinement.pt", refinement_tensors())
+    assert run("weights", "convert", file, "--out", inputs / "authors", "--heads", str(HEADS)).exit_code == 0
+    outcome = run("estimate", WALK, "--model", BODY, "--weights", inputs / "authors", "--missing", "trunk")
+    assert outcome.exit_code == 0
+    assert moved == []
+    assert "Not measured: lumbar" in outcome.message
+    assert files_in(Path.cwd()) == results(PHYSICS_SUFFIXES)
 
 
 def test_the_demo_says_that_its_walk_is_synthetic(run: Run) -> None:

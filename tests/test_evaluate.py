@@ -1,6 +1,7 @@
 """Errors of known size come out as that size, and are averaged as people, not as numbers of trials."""
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.resources import files
@@ -11,16 +12,33 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from gaitdynamics.apps.cli import main
 from gaitdynamics.apps.estimate_files import estimate_file, read_person
-from gaitdynamics.errors import InputFileError
+from gaitdynamics.errors import InputFileError, InvalidMotionError
 from gaitdynamics.io.forces import format_forces, ground_reaction_from_sides, read_plates
 from gaitdynamics.io.study import read_study
 from gaitdynamics.io.table import format_table, read_table
+from gaitdynamics.state.codec import encode
+from gaitdynamics.state.layout import GAIT
 from gaitdynamics.tasks.estimate_forces import estimate_forces
+from gaitdynamics.training.completions import Completed, Direct, channel_levels
 from gaitdynamics.training.corpus import load_trial
 from gaitdynamics.training.evaluate import FIGURES, METRICS, evaluate_study, interval_coverage
+from gaitdynamics.training.masked_evaluation import (
+    ANGLE,
+    GAP_FIGURES,
+    MEASURED_SLIDING,
+    SLIDING,
+    evaluate_mask,
+    evaluate_masks,
+    increase,
+    prepare,
+)
+from gaitdynamics.training.masks import MASKS
 from gaitdynamics.types.ground_reaction import GroundReaction
+from gaitdynamics.types.motion import Motion
 from gaitdynamics.types.prediction import ForceInterval
+from gaitdynamics.types.trial import Trial
 from gaitdynamics.units import STANDARD_GRAVITY_M_S2
 
 ASSETS = Path(str(files("gaitdynamics") / "assets"))
@@ -367,3 +385,204 @@ def test_progress_is_reported_from_start_to_end(study: Study) -> None:
         report=lambda done, total: told.append((done, total)),
     )
     assert told == [(0, 2), (1, 2), (2, 2)]
+
+
+# --- masks -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Remembering:
+    """A method that knows the motion as it was, changed by a known amount; forces are the estimator's for the truth."""
+
+    change: Callable[[Motion], Motion] = lambda motion: motion
+    push_pct_bw: float = 0.0
+
+    def of(self, trial: Trial) -> "Callable[..., Completed]":
+        prediction = estimate_forces(trial)
+        forces = replace(
+            prediction.forces, force_n=prediction.forces.force_n + PERCENT_N * np.array([0.0, self.push_pct_bw, 0.0])
+        )
+
+        def method(masked: Trial, *, activity: str, seed: int = 0) -> Completed:
+            return Completed(replace(prediction, forces=forces), self.change(trial.motion))
+
+        return method
+
+
+def masked_figures(
+    study: Study, mask: str, change: Callable[[Motion], Motion] = lambda motion: motion, push_pct_bw: float = 0.0
+) -> dict[str, float | None]:
+    prepared = prepare(read_study(study.folder), split="validation")
+    method = Remembering(change, push_pct_bw).of(prepared.trials[0].trial)
+    found = evaluate_mask(prepared, mask=MASKS[mask], method=method)
+    assert found["excluded"] == found["inapplicable"] == []
+    json.dumps(found, allow_nan=False)
+    return found["overall"]
+
+
+def turned_by(angle_rad: float, *names: str) -> Callable[[Motion], Motion]:
+    def change(motion: Motion) -> Motion:
+        values = motion.values.copy()
+        values[:, [motion.coordinates.index(name) for name in names]] += angle_rad
+        return replace(motion, values=values)
+
+    return change
+
+
+def test_a_completion_that_is_the_truth_has_no_error(study: Study) -> None:
+    study.add()
+    for mask in ("hips", "pelvis", "gap_200ms"):
+        found = masked_figures(study, mask)
+        assert {name: found[name] for name in METRICS} == pytest.approx(dict.fromkeys(METRICS, 0.0), abs=0.002)
+        assert found[ANGLE] == pytest.approx(0.0, abs=0.01)
+        assert found[SLIDING] == found[MEASURED_SLIDING]
+
+
+def test_an_error_of_hidden_angles_comes_out_as_that_size(study: Study) -> None:
+    study.add()
+    found = masked_figures(study, "hips+knees", turned_by(np.radians(6.0), "hip_flexion_r", "hip_flexion_l"))
+    assert found["hip_angle_rmse_deg"] == pytest.approx(6.0 / np.sqrt(3), rel=0.01)  # one of three angles
+    assert found["knee_angle_rmse_deg"] == pytest.approx(0.0, abs=1e-3)
+    assert found["ankle_angle_rmse_deg"] is None  # nothing of it was hidden
+    assert found[SLIDING] > 2 * found[MEASURED_SLIDING]
+    found = masked_figures(study, "knees", turned_by(np.radians(5.0), "knee_angle_r", "knee_angle_l"))
+    assert found["knee_angle_rmse_deg"] == pytest.approx(5.0, rel=0.01)  # a hinge has one
+
+
+def test_what_was_not_hidden_counts_for_no_angle(study: Study) -> None:
+    study.add()
+    found = masked_figures(study, "knees", turned_by(0.2, "hip_flexion_r"))
+    assert found[ANGLE] == pytest.approx(0.0, abs=1e-3)
+
+
+def test_where_a_person_without_a_pelvis_is_and_faces_is_no_error(study: Study) -> None:
+    """Nothing tells it: forces and centres of pressure are taken in the heading and from the place of each motion."""
+
+    def elsewhere(motion: Motion) -> Motion:
+        columns = [motion.coordinates.index(name) for name in ("pelvis_tx", "pelvis_ty", "pelvis_tz")]
+        values = motion.values.copy()
+        values[:, columns] = values[:, columns] @ QUARTER_TURN.T + np.array([3.0, 0.0, -2.0])
+        angles = [motion.coordinates.index(name) for name in ("pelvis_tilt", "pelvis_list", "pelvis_rotation")]
+        turned = Rotation.from_matrix(QUARTER_TURN) * Rotation.from_euler("ZXY", values[:, angles])
+        values[:, angles] = turned.as_euler("ZXY")
+        return replace(motion, values=values)
+
+    study.add()
+    prepared = prepare(read_study(study.folder), split="validation")
+    (one,) = prepared.trials
+    moved = replace(one.trial, motion=elsewhere(one.trial.motion))
+
+    def method(masked: Trial, *, activity: str, seed: int = 0) -> Completed:
+        return Completed(estimate_forces(moved), moved.motion)
+
+    found = evaluate_mask(prepared, mask=MASKS["pelvis"], method=method)["overall"]
+    assert found[VERTICAL] == pytest.approx(0.0, abs=0.02)
+    assert found[FORWARD] == pytest.approx(0.0, abs=0.02)
+    assert found[COP] == pytest.approx(0.0, abs=0.5)
+    assert found["pelvis_angle_rmse_deg"] == pytest.approx(0.0, abs=0.05)
+    placed = evaluate_mask(prepared, mask=MASKS["knees"], method=method)["overall"]
+    assert placed[COP] > 1000.0  # where the pelvis is known, being elsewhere is an error
+
+
+def test_errors_in_gaps_are_those_of_the_gaps_alone(study: Study) -> None:
+    study.add()
+    prepared = prepare(read_study(study.folder), split="validation")
+    (one,) = prepared.trials
+    mask = MASKS["gap_200ms"]
+    gaps = mask.gaps(one.trial, one.study_trial.forces_valid_s)
+    time_s = study.estimated.time_s
+    near = np.zeros(len(time_s), dtype=bool)
+    for start, end in gaps:
+        near |= (time_s >= start - 0.05) & (time_s < end + 0.05)
+    prediction = estimate_forces(one.trial)
+    pushed_n = np.where(near[:, None, None], [0.0, 3 * PERCENT_N, 0.0], [0.0, PERCENT_N, 0.0])
+    prediction = replace(prediction, forces=replace(prediction.forces, force_n=prediction.forces.force_n + pushed_n))
+    found = evaluate_mask(
+        prepared, mask=mask, method=lambda trial, *, activity, seed=0: Completed(prediction, one.trial.motion)
+    )["overall"]
+    assert [found[name] for name in GAP_FIGURES] == pytest.approx([3.0, 0.0, 0.0, 3.0], abs=0.02)
+    assert 1.0 < found[VERTICAL] < 2.0
+
+
+def test_an_increase_is_over_the_trials_that_both_have(study: Study) -> None:
+    trials = [study.add(pushed(y=size), name=f"D/P/{name}") for size, name in ((1.0, "a"), (5.0, "b"))]
+    assert len(trials) == 2
+    read = read_study(study.folder)
+    prepared = prepare(read, split="validation")
+    unmasked = evaluate_mask(prepared, mask=MASKS["none"], method=Direct(estimate_forces))
+
+    def method(masked: Trial, *, activity: str, seed: int = 0) -> Completed:
+        if masked.name.endswith("b"):
+            raise InvalidMotionError("no foot ever rests on the ground")
+        return Remembering(push_pct_bw=-1.0).of(prepared.trials[0].trial)(masked, activity=activity)
+
+    masked = evaluate_mask(prepared, mask=MASKS["hips"], method=method)
+    assert (masked["num_estimated"], masked["num_trials"]) == (1, 2)
+    assert [each["trial"] for each in masked["excluded"]] == ["D/P/b"]
+    assert increase(read, masked, unmasked)["overall"][VERTICAL] == pytest.approx(1.0, abs=0.01)
+
+
+def test_mean_and_middle_are_those_of_the_training_people(study: Study) -> None:
+    study.add(name="D/A/walk", split="train")
+    study.add(name="D/B/walk", split="validation")
+    read = read_study(study.folder)
+    state, _ = encode(replace(load_trial(read[0]), forces=None))
+    levels = channel_levels(read)["walk"]
+    knee = GAIT["knee_right_flexion"][0]
+    assert levels.mean[knee] == pytest.approx(state.values[:, knee].mean())
+    assert levels.mid_range[knee] == pytest.approx((state.values[:, knee].min() + state.values[:, knee].max()) / 2)
+    with pytest.raises(InputFileError, match="nobody in the split 'train'"):
+        channel_levels(read[1:])
+
+
+def test_hidden_knees_cost_less_when_completed_by_more(study: Study) -> None:
+    """Of one person walking: the mean of the angles is nearer than their middle, in angles."""
+    study.add(name="D/A/walk", split="train")
+    study.add(name="D/B/walk")
+    read = read_study(study.folder)
+    found = {
+        completion: evaluate_masks(
+            read, masks=[MASKS["knees"]], weights="physics", completion=completion, split="validation"
+        )["masks"][0]
+        for completion in ("mean", "mid_range", "direct")
+    }
+    errors = {name: result["overall"]["knee_angle_rmse_deg"] for name, result in found.items()}
+    assert 5.0 < errors["mean"] < errors["mid_range"]
+    assert errors["direct"] is None
+    assert found["mean"]["increase"]["overall"][VERTICAL] > 0.5
+
+
+def test_the_command_line_measures_masks(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study.add()
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["gaitdynamics", "evaluate", str(study.folder), *arguments])
+        try:
+            main()
+            code: Any = 0
+        except SystemExit as ended:
+            code = ended.code or 0
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    out = tmp_path / "masks.json"
+    options = ("--weights", "physics", "--mask", "gap_100ms", "--mask", "gap_500ms", "--completion", "linear")
+    code, printed, _ = run(*options, "--json", str(out))
+    assert code == 0
+    assert "gap_100ms" in printed
+    assert "gap_500ms" in printed
+    short, long = json.loads(out.read_text())["masks"]
+    assert 0.1 < short["overall"][ANGLE] < long["overall"][ANGLE]
+    assert short["overall"][GAP_FIGURES[-1]] < long["overall"][GAP_FIGURES[-1]]
+
+    for wrong, hint in (
+        (("--mask", "hip"), "no mask 'hip'"),
+        (("--mask", "hips", "--align"), "--align"),
+        (("--completion", "linear"), "--mask"),
+    ):
+        code, _, said = run("--weights", "physics", *wrong)
+        assert code == 2
+        assert hint in said

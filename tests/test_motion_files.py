@@ -14,7 +14,13 @@ from gaitdynamics.errors import (
     NonFiniteValueError,
     UnknownCoordinateError,
 )
-from gaitdynamics.io.motion import format_motion, read_motion
+from gaitdynamics.io.motion import (
+    format_completed,
+    format_motion,
+    format_motion_interval,
+    read_motion,
+    read_recording,
+)
 from gaitdynamics.io.table import format_table, read_table
 from gaitdynamics.types.motion import Motion
 
@@ -308,6 +314,118 @@ def test_the_given_coordinates_may_have_no_rotation_at_all(tmp_path: Path) -> No
     motion, warnings = read_motion(write(tmp_path, walk()), translations)
     np.testing.assert_allclose(motion.values[:, 0], walk()["pelvis_tx"])
     assert "ignored" in warnings[0]
+
+
+COMPLETED = ("pelvis_rotation", "pelvis_tx", "pelvis_ty", "hip_flexion_r", "hip_flexion_l", "knee_angle_r")
+
+
+def test_what_will_be_completed_may_be_absent(tmp_path: Path) -> None:
+    path = write(tmp_path, without("knee_angle_r", "pelvis_ty", "arm_flex_r"))
+    recording = read_recording(path, MODEL, completed=COMPLETED)
+    motion = recording.motion
+    for name, default in (("knee_angle_r", 0.0), ("pelvis_ty", 0.94), ("arm_flex_r", 0.2)):
+        column = NAMES.index(name)
+        assert not motion.observed[:, column].any()
+        assert np.isnan(recording.numbers[:, column]).all()
+        np.testing.assert_array_equal(motion.values[:, column], default)
+    completed, taken = recording.warnings
+    assert completed == "walk.mot: no column for 'pelvis_ty', 'knee_angle_r'; to be completed."
+    assert taken == "walk.mot: no column for 'arm_flex_r'; taken at the model's default value."
+
+
+def test_what_will_be_completed_may_have_gaps(tmp_path: Path) -> None:
+    columns = with_value("knee_angle_r", slice(10, 15), np.nan)
+    columns["arm_flex_r"] = np.where(np.arange(NUM_FRAMES) == 3, np.nan, columns["arm_flex_r"])
+    recording = read_recording(write(tmp_path, columns), MODEL, completed=COMPLETED)
+    column = NAMES.index("knee_angle_r")
+    np.testing.assert_array_equal(np.flatnonzero(~recording.motion.observed[:, column]), np.arange(10, 15))
+    knee = recording.motion.values[:, column]
+    np.testing.assert_allclose(np.diff(knee[9:16]), (knee[15] - knee[9]) / 6)
+    completed, taken = recording.warnings
+    assert completed == "walk.mot: missing numbers in 'knee_angle_r (5 of 50 frames)'; to be completed."
+    assert "arm_flex_r (1 of 50 frames)" in taken
+    assert "interpolated" in taken
+
+
+def test_a_jump_beside_a_gap_is_told_and_the_gap_itself_is_none(tmp_path: Path) -> None:
+    columns = with_value("pelvis_ty", slice(10, 15), np.nan)
+    assert not any("jumps" in w for w in read_recording(write(tmp_path, columns), MODEL, completed=COMPLETED).warnings)
+    columns["pelvis_ty"][30] = 2.0
+    assert any("jumps" in w for w in read_recording(write(tmp_path, columns), MODEL, completed=COMPLETED).warnings)
+
+
+def test_a_misspelt_coordinate_is_no_missing_one(tmp_path: Path) -> None:
+    with pytest.raises(UnknownCoordinateError, match="Did you mean 'knee_angle_r'"):
+        read_recording(write(tmp_path, renamed("knee_angle_r", "knee_angl_r")), MODEL, completed=COMPLETED)
+
+
+def test_other_essential_coordinates_must_be_there_still(tmp_path: Path) -> None:
+    path = write(tmp_path, without("knee_angle_r"))
+    with pytest.raises(UnknownCoordinateError, match="no column for 'knee_angle_r'"):
+        read_recording(path, MODEL, completed=("hip_flexion_r",))
+
+
+def test_an_infinite_number_is_no_gap(tmp_path: Path) -> None:
+    with pytest.raises(NonFiniteValueError, match=r"'knee_angle_r' is inf at 2\.03 s"):
+        path = write(tmp_path, with_value("knee_angle_r", slice(3, 4), np.inf))
+        read_recording(path, MODEL, completed=COMPLETED)
+
+
+@pytest.mark.parametrize("degrees", [True, False])
+def test_an_angle_that_no_joint_reaches_is_refused(tmp_path: Path, degrees: bool) -> None:
+    columns = with_value("hip_flexion_l", slice(20, 22), -4.0)
+    path = write(tmp_path, in_degrees(columns) if degrees else columns, degrees=degrees)
+    with pytest.raises(InvalidMotionError, match=r"'hip_flexion_l' is -229.2° at 2.2 s \(2 of 50 frames\)"):
+        read_recording(path, MODEL, completed=COMPLETED)
+    read_motion(path, MODEL)
+
+
+def test_a_person_who_turns_many_times_is_possible(tmp_path: Path) -> None:
+    columns = walk() | {"pelvis_rotation": np.linspace(0, 20, NUM_FRAMES)}
+    assert read_recording(write(tmp_path, columns), MODEL, completed=COMPLETED).motion.observed.all()
+
+
+def test_columns_that_never_change_are_not_observed(tmp_path: Path) -> None:
+    columns = walk() | {"hip_flexion_r": np.full(NUM_FRAMES, 0.25), "arm_flex_r": np.full(NUM_FRAMES, 0.3)}
+    columns["knee_angle_r"] = columns["knee_angle_r"] * 1e-7 + 0.1  # it does move
+    recording = read_recording(write(tmp_path, columns), MODEL, completed=COMPLETED)
+    assert not recording.motion.observed[:, NAMES.index("hip_flexion_r")].any()
+    assert recording.motion.observed.sum() == NUM_FRAMES * (len(MODEL) - 1)
+    np.testing.assert_array_equal(recording.motion.values[:, NAMES.index("hip_flexion_r")], 0.25)
+    (warning,) = recording.warnings
+    assert "'hip_flexion_r' never change" in warning
+    assert read_motion(write(tmp_path, columns), MODEL)[0].observed.all()
+
+
+def test_a_trunk_alone_in_small_degrees_is_not_taken_for_radians(tmp_path: Path) -> None:
+    model = (*MODEL, Coordinate("lumbar_bending", is_essential=False))
+    columns = {"lumbar_bending": 2.0 * np.sin(2 * np.pi * TIME_S), "pelvis_ty": walk()["pelvis_ty"]}
+    recording = read_recording(write(tmp_path, columns, degrees=True), model, completed=(*COMPLETED, "lumbar_bending"))
+    assert recording.is_in_degrees
+    assert np.ptp(recording.motion.values[:, -1]) == pytest.approx(np.radians(2.0), rel=0.01)
+
+
+@pytest.mark.parametrize("degrees", [True, False])
+def test_given_numbers_are_written_as_they_were_and_others_in_the_files_unit(tmp_path: Path, degrees: bool) -> None:
+    columns = in_degrees(without("knee_angle_r")) if degrees else without("knee_angle_r")
+    columns["hip_flexion_r"][7] = 0.1 + 0.2
+    path = write(tmp_path, columns, degrees=degrees)
+    recording = read_recording(path, MODEL, completed=COMPLETED)
+    is_given = np.isfinite(recording.numbers)
+    values = np.where(is_given, 99.0, 0.5)  # only what is not given is looked at
+    again = tmp_path / "again.mot"
+    again.write_text(format_completed(recording, values, is_given, MODEL, name="again"))
+    before, after = read_table(path), read_table(again)
+    np.testing.assert_array_equal(after.time_s, before.time_s)
+    for label in before.labels:
+        np.testing.assert_array_equal(after.column(label), before.column(label))
+    np.testing.assert_allclose(after.column("knee_angle_r"), np.rad2deg(0.5) if degrees else 0.5, atol=1e-9)
+    assert after.labels == tuple(NAMES)
+    bounds = (values - 0.1, values + 0.1)
+    again.write_text(format_motion_interval(recording, bounds, MODEL, only=["knee_angle_r"], name="again"))
+    table = read_table(again)
+    assert table.labels == ("knee_angle_r_lower", "knee_angle_r_upper")
+    np.testing.assert_allclose(table.values, np.tile([0.4, 0.6], (NUM_FRAMES, 1)) * (180 / np.pi if degrees else 1))
 
 
 SAMPLE_MOTIONS = (

@@ -11,6 +11,7 @@ from synthetic_data_folder import write_data_folder, write_index
 from gaitdynamics.errors import InputFileError, TrainingError
 from gaitdynamics.model.checkpoint import load_weights
 from gaitdynamics.model.published import (
+    DIFFUSION_SIZE,
     FORCE_COLUMNS,
     KINEMATIC_COLUMNS,
     NetworkSize,
@@ -24,11 +25,13 @@ from gaitdynamics.tasks.estimators import load_estimator
 from gaitdynamics.training.assembly import VALID
 from gaitdynamics.training.loop import train
 from gaitdynamics.training.paper_recipes import (
+    SMALL_DIFFUSION_SIZE,
     NormalisedNetwork,
     known_channels,
     normalizer_of_people,
     paper_diffusion,
     paper_forces,
+    starter_paper_diffusion,
     starter_paper_forces,
     weight_of_measured,
 )
@@ -44,7 +47,7 @@ from gaitdynamics.types.trial import Trial
 SMALL = NetworkSize(width=16, num_layers=1, num_heads=2, feed_forward=24)
 LUMBAR = PUBLISHED["lumbar"]
 TURNING, ALTERED, WITHOUT_LUMBAR = 0, 1, 2  # numbers of recordings that are so
-RECIPES = (paper_forces, paper_diffusion, starter_paper_forces)
+RECIPES = (paper_forces, paper_diffusion, starter_paper_forces, starter_paper_diffusion)
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +137,22 @@ def test_a_diffusion_model_learns(shards: Shards, tmp_path: Path) -> None:
     folder = train(recipe, shards.folder, tmp_path / "run", device="cpu")
     losses = [row.loss for row in read_losses(folder / "losses.csv")]
     assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:5])
+
+
+def test_the_small_diffusion_model_is_trained_as_the_large_one_and_saved_at_its_size(
+    shards: Shards, tmp_path: Path
+) -> None:
+    recipe = short(starter_paper_diffusion(), num_steps=2)
+    assert (recipe.loss, recipe.augment, recipe.blocks) == (
+        paper_diffusion().loss,
+        paper_diffusion().augment,
+        paper_diffusion().blocks,
+    )
+    weights = load_weights(train(recipe, shards.folder, tmp_path / "run", device="cpu"))
+    assert weights.kind == "published_diffusion"
+    assert NetworkSize.from_json(weights.config, source="test") == SMALL_DIFFUSION_SIZE
+    assert recipe.describe()["config"]["size"] == weights.config
+    assert SMALL_DIFFUSION_SIZE.width < DIFFUSION_SIZE.width
 
 
 def test_the_saved_normalizer_is_the_one_of_training(shards: Shards, tmp_path: Path) -> None:

@@ -193,6 +193,18 @@ def test_a_missing_file_and_a_folder_are_told_apart(tmp_path: Path) -> None:
         read_table(tmp_path)
 
 
+def test_without_a_number_of_decimals_the_very_same_numbers_are_read_again(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    values = rng.normal(size=(50, 3)) * 10.0 ** rng.integers(-30, 30, size=(50, 3))
+    values[0] = 0.1 + 0.2, 5e-324, np.nan
+    time_s = 0.1 + np.arange(50) / 3.0
+    text = format_table("walk", ["a", "b", "c"], values, time_s=time_s, in_degrees=True, decimals=None)
+    table = read_table(write(tmp_path, text))
+    np.testing.assert_array_equal(table.values, values)
+    np.testing.assert_array_equal(table.time_s, time_s)
+    assert "\t0.30000000000000004\t5e-324\tnan\n" in text
+
+
 def test_reading_undoes_formatting(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     values = generator.normal(scale=300, size=(500, 3))

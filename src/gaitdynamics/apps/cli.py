@@ -3,6 +3,8 @@
 import io
 import os
 import sys
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +13,7 @@ import typer
 from gaitdynamics import __version__
 from gaitdynamics.apps import data as data_commands
 from gaitdynamics.apps import weights as weights_commands
+from gaitdynamics.apps.generate import generate
 from gaitdynamics.apps.train import finetune, train
 from gaitdynamics.errors import GaitDynamicsError, OutputError
 
@@ -18,11 +21,13 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from gaitdynamics.apps.estimate_files import Person
+    from gaitdynamics.tasks.fill_motion import MotionCompleter
 
 EXIT_SOME_FAILED = 1
 EXIT_BAD_INPUT = 2
 STARTER = "starter"  # the bundled force model
+STARTER_DIFFUSION = "starter_diffusion"  # the bundled model of gait
+MOST_SAMPLES = 1000
 DEMO_FOLDER = Path("demo_results")
 
 app = typer.Typer(
@@ -35,6 +40,7 @@ app = typer.Typer(
 
 app.command()(train)
 app.command()(finetune)
+app.command()(generate)
 app.add_typer(data_commands.app, name="data")
 app.add_typer(weights_commands.app, name="weights")
 
@@ -45,6 +51,33 @@ Weights = Annotated[
         metavar="NAME|DIR", help="The estimator: 'physics', bundled weights ('weights list'), or a folder of weights."
     ),
 ]
+
+Motions = Annotated[list[Path], typer.Argument(metavar="MOTION...", help="Motions (.mot, .sto) of one person.")]
+Model = Annotated[Path, typer.Option(help="The person's scaled OpenSim model (.osim).")]
+Mass = Annotated[float | None, typer.Option(metavar="KG", help="Body mass; the model's if not given.")]
+Height = Annotated[float | None, typer.Option(metavar="M", help="Body height; estimated from the model if not given.")]
+BeltSpeed = Annotated[
+    str,
+    typer.Option(metavar="MPS|auto|0", help="Treadmill speed; 0 overground; auto infers it from the standing foot."),
+]
+Missing = Annotated[
+    str,
+    typer.Option(
+        metavar="PART,...",
+        help="Take these as not measured, whatever the motion holds: trunk, pelvis, hips, knees, ankles, left_leg, "
+        "hip_right, … or coordinates of the model.",
+    ),
+]
+Samples = Annotated[
+    int | None,
+    typer.Option(min=1, max=MOST_SAMPLES, help="Completions to draw where something is missing, for intervals."),
+]
+CompletionWeights = Annotated[
+    str,
+    typer.Option("--completion", metavar="NAME|DIR", help="The model of gait that completes what is missing."),
+]
+Out = Annotated[Path, typer.Option(metavar="DIR", help="Where the results go.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of random numbers, where any are drawn.")]
 
 
 def main() -> None:
@@ -71,64 +104,105 @@ def version(show: Annotated[bool, typer.Option("--version", help="Show the versi
 
 @app.command()
 def estimate(
-    motions: Annotated[list[Path], typer.Argument(metavar="MOTION...", help="Motions (.mot, .sto) of one person.")],
-    model: Annotated[Path, typer.Option(help="The person's scaled OpenSim model (.osim).")],
-    mass: Annotated[float | None, typer.Option(metavar="KG", help="Body mass; the model's if not given.")] = None,
-    height: Annotated[
-        float | None, typer.Option(metavar="M", help="Body height; estimated from the model if not given.")
-    ] = None,
-    belt_speed: Annotated[
-        str,
-        typer.Option(
-            metavar="MPS|auto|0", help="Treadmill speed; 0 overground; auto infers it from the standing foot."
-        ),
-    ] = "auto",
+    motions: Motions,
+    model: Model,
+    mass: Mass = None,
+    height: Height = None,
+    belt_speed: BeltSpeed = "auto",
     weights: Weights = STARTER,
     published_pipeline: Annotated[
         bool,
         typer.Option("--published-pipeline", help="Do exactly what the authors' program does; for their weights."),
     ] = False,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the results go.")] = Path(),
+    missing: Missing = "",
+    samples: Samples = None,
+    completion: CompletionWeights = STARTER_DIFFUSION,
+    out: Out = Path(),
     overwrite: Overwrite = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of random numbers, where an estimator draws any.")] = 0,
+    seed: Seed = 0,
 ) -> None:
     """Estimate ground reaction forces and centres of pressure.
 
     For each motion, writes <stem>_forces.mot, <stem>_external_loads.xml (for OpenSim's inverse dynamics),
-    <stem>_summary.json and, unless --weights is physics or the authors', <stem>_force_intervals.mot.
+    <stem>_summary.json and, unless --weights is physics or the authors', <stem>_force_intervals.mot. A motion in which
+    something is missing is completed first, and written as 'fill' writes it.
     """
     belt_speed_m_s = _belt_speed(belt_speed)
     _check_distinct(motions)
-    from gaitdynamics.apps.estimate_files import check_inputs_kept, output_paths, read_person
+    from gaitdynamics.apps.completed_files import completed_paths, completes_by_itself, missing_coordinates
+    from gaitdynamics.apps.estimate_files import check_inputs_kept, estimate_file, output_paths, read_person
     from gaitdynamics.tasks.estimators import load_estimator
 
     estimator = load_estimator(weights, is_published_pipeline=published_pipeline)
     for motion in motions:
-        check_inputs_kept(output_paths(motion, out), [*motions, model])
+        check_inputs_kept((*output_paths(motion, out), *completed_paths(motion, out)), [*motions, model])
     person = read_person(model, mass_kg=mass, height_m=height)
-    outcomes = _estimate_all(
+    outcomes = _each(
+        "Estimating",
         motions,
-        person,
-        estimator=estimator,
-        out=out,
-        belt_speed_m_s=belt_speed_m_s,
-        overwrite=overwrite,
-        seed=seed,
+        partial(
+            estimate_file,
+            person=person,
+            estimator=estimator,
+            out=out,
+            belt_speed_m_s=belt_speed_m_s,
+            missing=missing_coordinates(person.skeleton, _names(missing)),
+            completer=None if completes_by_itself(weights) else cache(partial(_completer, completion)),
+            num_samples=samples,
+            overwrite=overwrite,
+            seed=seed,
+        ),
     )
-    console = _console()
-    if len(motions) == 1:
-        (outcome,) = outcomes
-        if isinstance(outcome, Exception):
-            raise outcome
-        _print_warnings(outcome.summary)
-        for path in outcome.paths:
-            _say(str(path))
-        return
-    console.print(_outcome_table(motions, outcomes))
-    _say(f"Results in {out.resolve()}")
-    _print_reasons(motions, outcomes)
-    if any(isinstance(outcome, Exception) for outcome in outcomes):
-        raise typer.Exit(EXIT_SOME_FAILED)
+    _report(motions, outcomes, _outcome_table, out)
+
+
+@app.command()
+def fill(
+    motions: Motions,
+    model: Model,
+    missing: Missing = "",
+    samples: Samples = None,
+    completion: CompletionWeights = STARTER_DIFFUSION,
+    mass: Mass = None,
+    height: Height = None,
+    belt_speed: BeltSpeed = "auto",
+    out: Out = Path(),
+    overwrite: Overwrite = False,
+    seed: Seed = 0,
+) -> None:
+    """Complete motions in which joints, the trunk, the pelvis or moments are missing.
+
+    For each motion, writes <stem>_motion.mot (all coordinates of the model; what was measured exactly as it was),
+    <stem>_filled.json (what was filled in, and how sure it is) and <stem>_motion_intervals.mot.
+    """
+    belt_speed_m_s = _belt_speed(belt_speed)
+    _check_distinct(motions)
+    from gaitdynamics.apps.completed_files import completed_paths, missing_coordinates
+    from gaitdynamics.apps.estimate_files import check_inputs_kept, read_person
+    from gaitdynamics.apps.fill_files import fill_file
+
+    for motion in motions:
+        check_inputs_kept(completed_paths(motion, out), [*motions, model])
+    person = read_person(model, mass_kg=mass, height_m=height)
+    outcomes = _each(
+        "Completing",
+        motions,
+        partial(
+            fill_file,
+            person=person,
+            out=out,
+            belt_speed_m_s=belt_speed_m_s,
+            missing=missing_coordinates(person.skeleton, _names(missing)),
+            completer=cache(partial(_completer, completion)),
+            num_samples=samples,
+            overwrite=overwrite,
+            seed=seed,
+        ),
+    )
+    for motion, outcome in zip(motions, outcomes, strict=True):
+        if not isinstance(outcome, Exception) and not outcome.summary["filled"]:
+            _say(f"{motion.name}: nothing is missing, so nothing was filled in.", stderr=True)
+    _report(motions, outcomes, _filled_table, out)
 
 
 @app.command()
@@ -178,6 +252,22 @@ def evaluate(
     align: Annotated[
         bool, typer.Option("--align", help="Take each trial's lag between plates and motion out first.")
     ] = False,
+    mask: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Hide this of every motion, and measure what completing it is worth; may be repeated: trunk, pelvis, "
+            "hips, knees, ankles, two of them as trunk+hips, one_leg, upper_body, gap_50ms to gap_500ms, none, all.",
+        ),
+    ] = None,
+    completion: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|DIR",
+            help="What completes a masked motion: a model of gait (the bundled one if not given), linear, mean, "
+            "mid_range, or direct for nothing.",
+        ),
+    ] = None,
     json_path: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Also write the figures to this file.")
     ] = None,
@@ -186,47 +276,88 @@ def evaluate(
     """Compare estimated with measured forces, person by person."""
     import json
 
+    if mask and align:
+        raise typer.BadParameter("masked motions are compared as measured; leave out --mask.", param_hint="--align")
+    if completion is not None and not mask:
+        raise typer.BadParameter("says how masked motions are completed; give a --mask too.", param_hint="--completion")
     from gaitdynamics.io.files import check_writable, write_files
     from gaitdynamics.io.study import read_study
     from gaitdynamics.training.evaluate import evaluate_study
+    from gaitdynamics.training.masked_evaluation import evaluate_masks
+    from gaitdynamics.training.masks import masks_named
 
     if json_path is not None:
         check_writable([json_path], overwrite=overwrite)
+    masks = masks_named(mask or [])
     trials = read_study(study)
     with _progress() as progress:
         chosen = progress.add_task("Evaluating", total=None)
-        result = evaluate_study(
-            trials,
-            split=split,
-            weights=weights,
-            is_aligned=align,
-            report=lambda done, total: progress.update(chosen, completed=done, total=total),
-        )
+        common: dict[str, Any] = {
+            "split": split,
+            "weights": weights,
+            "report": lambda done, total: progress.update(chosen, completed=done, total=total),
+        }
+        if masks:
+            result = evaluate_masks(trials, masks=masks, completion=completion, **common)
+        else:
+            result = evaluate_study(trials, is_aligned=align, **common)
     console = _console()
-    for line in _evaluation_tables(result):
+    for line in _masked_tables(result) if masks else _evaluation_tables(result):
         console.print(line)
     if json_path is not None:
         write_files({json_path: json.dumps(result, indent=2, allow_nan=False) + "\n"}, overwrite=overwrite)
-    if not result["rows"]:
+    if not all(each["rows"] for each in result.get("masks", [result])):
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def _estimate_all(motions: list[Path], person: "Person", **options: Any) -> list[Any]:
+def _each(verb: str, motions: list[Path], work: Callable[..., Any]) -> list[Any]:
     """What came of each motion: `Written`, or the exception."""
-    from gaitdynamics.apps.estimate_files import estimate_file
-
     outcomes: list[Any] = []
     with _progress() as progress:
-        task = progress.add_task("Estimating", total=len(motions), visible=len(motions) > 1)
+        task = progress.add_task(verb, total=len(motions), visible=len(motions) > 1)
+
+        def report(done: int, total: int) -> None:
+            progress.update(task, completed=len(outcomes) + done / total, visible=True)
+
         for motion in motions:
             try:
-                outcomes.append(estimate_file(motion, person, **options))
+                outcomes.append(work(motion, report=report))
             except Exception as error:
                 if not isinstance(error, GaitDynamicsError) and len(motions) == 1:
                     raise
                 outcomes.append(error)
-            progress.advance(task)
+            progress.update(task, completed=len(outcomes))
     return outcomes
+
+
+def _report(
+    motions: list[Path], outcomes: list[Any], table: "Callable[[list[Path], list[Any]], Table]", out: Path
+) -> None:
+    """Paths of one motion's results, or a table of several; raises what failed."""
+    if len(motions) == 1:
+        (outcome,) = outcomes
+        if isinstance(outcome, Exception):
+            raise outcome
+        _print_warnings(outcome.summary)
+        for path in outcome.paths:
+            _say(str(path))
+        return
+    _console().print(table(motions, outcomes))
+    _say(f"Results in {out.resolve()}")
+    _print_reasons(motions, outcomes)
+    if any(isinstance(outcome, Exception) for outcome in outcomes):
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _completer(name: str) -> "MotionCompleter":
+    """The model of gait of that name; loaded when something is missing, and not before."""
+    from gaitdynamics.tasks.estimators import load_completer
+
+    return load_completer(name)
+
+
+def _names(text: str) -> list[str]:
+    return [name for part in text.split(",") if (name := part.strip())]
 
 
 def _belt_speed(text: str) -> float | None:
@@ -277,6 +408,20 @@ def _outcome_table(motions: list[Path], outcomes: list[Any]) -> "Table":
     return table
 
 
+def _filled_table(motions: list[Path], outcomes: list[Any]) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("motion", "outcome", "filled in", "warnings")
+    for motion, outcome in zip(motions, outcomes, strict=True):
+        if isinstance(outcome, Exception):
+            table.add_row(Text(motion.name), Text("failed", style="red"))
+        else:
+            filled, warnings = outcome.summary["filled"], outcome.summary["warnings"]
+            table.add_row(Text(motion.name), "done", Text(", ".join(filled) or "nothing"), str(len(warnings)))
+    return table
+
+
 def _print_reasons(motions: list[Path], outcomes: list[Any]) -> None:
     """What failed and why; and each warning once, with the number of motions that it stands for."""
     concerned: dict[str, list[str]] = {}
@@ -310,6 +455,12 @@ def _demo_table(summary: dict[str, Any]) -> "Table":
         f"{summary['subject']['mass_kg']:g} kg"
     )
     return table
+
+
+def _masked_tables(result: dict[str, Any]) -> "list[Any]":
+    from gaitdynamics.apps.masked_tables import masked_tables
+
+    return list(masked_tables(result))
 
 
 def _evaluation_tables(result: dict[str, Any]) -> "list[Any]":

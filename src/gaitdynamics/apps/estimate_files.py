@@ -2,27 +2,35 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gaitdynamics.apps.completed_files import (
+    GivenTrial,
+    completed_contents,
+    completed_paths,
+    completion_summary,
+    read_given,
+)
 from gaitdynamics.biomech.anthropometry import body_mass_kg, estimated_height_m
 from gaitdynamics.biomech.summary import summarise
 from gaitdynamics.errors import InputFileError, InvalidModelError, InvalidMotionError, InvalidSubjectError, OutputError
 from gaitdynamics.io.external_loads import format_external_loads
 from gaitdynamics.io.files import check_writable, write_files
 from gaitdynamics.io.forces import format_force_interval, format_forces
-from gaitdynamics.io.motion import read_motion
 from gaitdynamics.io.osim import read_model
 from gaitdynamics.tasks.estimators import Estimator
 from gaitdynamics.types.ground_reaction import GroundReaction
 from gaitdynamics.types.skeleton import Skeleton
 from gaitdynamics.types.subject import MASS_RANGE_KG, Subject
-from gaitdynamics.types.trial import Trial
+
+if TYPE_CHECKING:
+    from gaitdynamics.tasks.fill_motion import Completion, MotionCompleter
 
 IMPLAUSIBLE_FORCE_BW = 8.0  # a sprinter's step stays below 5
 OUTPUT_SUFFIXES = ("_forces.mot", "_external_loads.xml", "_summary.json", "_force_intervals.mot")
@@ -80,7 +88,10 @@ def read_person(model_path: Path, *, mass_kg: float | None, height_m: float | No
 
 
 def output_paths(motion_path: Path, out: Path) -> tuple[Path, ...]:
-    """The files that `estimate_file` may write; the last, of intervals, only with an estimator that gives them."""
+    """The files that `estimate_file` may write for a whole motion; the last, of intervals, only with some estimators.
+
+    Those of `completed_paths` come on top where something was missing.
+    """
     return tuple(out / f"{motion_path.stem}{suffix}" for suffix in OUTPUT_SUFFIXES)
 
 
@@ -105,27 +116,61 @@ def estimate_file(
     estimator: Estimator,
     overwrite: bool = False,
     seed: int = 0,
+    missing: Sequence[str] = (),
+    completer: "Callable[[], MotionCompleter] | None" = None,
+    num_samples: int | None = None,
+    report: Callable[[int, int], None] = lambda done, total: None,
 ) -> Written:
     """Estimate forces for one motion and write forces, external loads and summary, or nothing.
 
     Args:
         belt_speed_m_s: of the treadmill; 0 overground; None to infer it from the standing foot.
         estimator: as `load_estimator` gives it.
+        missing: coordinates that are not to be believed, as `missing_coordinates` gives them.
+        completer: loads what completes a motion in which something is missing; the completed motion is written, too.
+            None where the estimator gets the motion as it is, and nothing that it needs may be missing.
+        num_samples: completions to draw; None for the usual number.
+        report: called with the number of samples drawn and to be drawn.
 
     Raises:
         GaitDynamicsError: the motion can't be read or used, or the results can't be written.
     """
     forces_path, loads_path, summary_path, intervals_path = paths = output_paths(motion_path, out)
+    filled_paths = completed_paths(motion_path, out)
     check_inputs_kept(paths, [motion_path, person.model_path])
     check_writable(paths, overwrite=overwrite)
-    motion, warnings = read_motion(motion_path, person.skeleton.coordinates)
-    motion = replace(motion, values=person.skeleton.with_coupled_values(motion.values))
-    trial = Trial(motion_path.stem, person.subject, person.skeleton, motion, None, belt_speed_m_s, str(motion_path))
+    given = read_given(
+        motion_path,
+        person.subject,
+        person.skeleton,
+        missing=missing,
+        belt_speed_m_s=belt_speed_m_s,
+        is_completed=completer is not None,
+    )
+    completion = None
     try:
-        prediction = estimator(trial, seed=seed)
+        if completer is None or not given.is_incomplete:
+            prediction = estimator(given.trial, seed=seed)
+        else:
+            check_inputs_kept(filled_paths, [motion_path, person.model_path])
+            check_writable(filled_paths, overwrite=overwrite)
+            # Few motions need these.
+            from gaitdynamics.tasks.completed_forces import estimate_completed
+            from gaitdynamics.tasks.fill_motion import DEFAULT_SAMPLES
+
+            prediction, completion = estimate_completed(
+                given.trial,
+                completer=completer(),
+                estimator=estimator,
+                num_samples=DEFAULT_SAMPLES if num_samples is None else num_samples,
+                seed=seed,
+                report=report,
+            )
     except InvalidMotionError as error:
         raise InvalidMotionError(f"{motion_path}: {error}") from None
-    warnings += (*prediction.warnings, *_implausible(prediction.forces, person.subject.body_weight_n))
+    completion_warnings = given.warnings if completion is None else (*given.warnings, *completion.warnings)
+    implausible = _implausible(prediction.forces, person.subject.body_weight_n)
+    warnings = (*completion_warnings, *prediction.warnings, *implausible)
     bodies = tuple(foot.hindfoot for foot in person.skeleton.feet)
     summary: dict[str, Any] = {
         "motion": motion_path.name,
@@ -137,19 +182,20 @@ def estimate_file(
             "height_m": round(person.subject.height_m, 3),
             "height_source": person.height_source,
         },
-        **summarise(replace(trial, motion=prediction.motion), prediction),
-        "warnings": list(warnings),
+        **({} if completion is None else {"completion": completion_summary(completion, person.skeleton)}),
+        **summarise(replace(given.trial, motion=prediction.motion), prediction),
+        "warnings": list(dict.fromkeys(warnings)),
         "provenance": {
             **prediction.provenance,
-            "belt_speed": "inferred from the standing foot" if belt_speed_m_s is None else "given",
+            "belt_speed": _belt_speed_source(belt_speed_m_s, completion),
             "opensim": version("opensim"),
             "torch": version("torch"),
-            "motion_sha256": _sha256(motion_path),
-            "model_sha256": _sha256(person.model_path),
+            "motion_sha256": sha256(motion_path),
+            "model_sha256": sha256(person.model_path),
         },
     }
     interval = prediction.interval
-    contents = {
+    contents: dict[Path, str | None] = {
         forces_path: format_forces(prediction.forces, name=forces_path.stem),
         loads_path: format_external_loads(forces_path.name, bodies=(bodies[0], bodies[1])),
         summary_path: json.dumps(summary, indent=2, allow_nan=False) + "\n",
@@ -157,8 +203,33 @@ def estimate_file(
         if interval is None
         else format_force_interval(interval, prediction.forces.time_s, name=intervals_path.stem),
     }
+    if completion is not None:
+        about = about_completion(given, person, seed=seed, warnings=completion_warnings)
+        contents |= completed_contents(given, completion, filled_paths, about=about)
+    elif filled_paths[1].is_file():  # what an earlier estimate completed
+        contents |= dict.fromkeys(filled_paths)
     write_files(contents, overwrite=overwrite)
     return Written(tuple(path for path, content in contents.items() if content is not None), summary)
+
+
+def _belt_speed_source(belt_speed_m_s: float | None, completion: "Completion | None") -> str:
+    if belt_speed_m_s is not None:
+        return "given"
+    is_completed = completion is not None and completion.belt_speed_m_s is not None
+    return "that of the completed motion" if is_completed else "inferred from the standing foot"
+
+
+def about_completion(given: GivenTrial, person: Person, *, seed: int, warnings: Iterable[str]) -> dict[str, Any]:
+    """What a file about a completion says beside the completion itself."""
+    motion_path = Path(given.trial.source)
+    return {
+        "motion": motion_path.name,
+        "model": person.model_path.name,
+        "seed": seed,
+        "warnings": list(dict.fromkeys(warnings)),
+        "motion_sha256": sha256(motion_path),
+        "model_sha256": sha256(person.model_path),
+    }
 
 
 def _implausible(forces: GroundReaction, body_weight_n: float) -> tuple[str, ...]:
@@ -172,7 +243,12 @@ def _implausible(forces: GroundReaction, body_weight_n: float) -> tuple[str, ...
     )
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """Checksum of a file.
+
+    Raises:
+        InputFileError: it can't be read.
+    """
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:

@@ -2,7 +2,8 @@
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -31,6 +32,8 @@ FULL_TURN_RAD = 2 * np.pi
 LARGEST_PLACE_M = 100.0  # no laboratory is larger, and no pelvis is lower than this in millimetres
 HEADING_COORDINATE = "pelvis_rotation"  # the one angle that grows without bound when a person turns
 FASTEST_M_S = 15.0  # a sprinter's pelvis stays below 13
+PELVIS_PREFIX = "pelvis"  # of coordinates that hardly turn in a straight walk
+UNCHANGING = 1e-9  # a measured coordinate changes by more than this, whatever its unit
 MOTION_DECIMALS = 10
 
 
@@ -60,7 +63,35 @@ class CoordinateOfFile(Protocol):
         """The estimator can't work without it."""
 
 
+@dataclass(frozen=True)
+class Recording:
+    """A motion file as it was read.
+
+    Args:
+        motion: the model's coordinates in its order.
+        numbers: as in the file, in its units, NaN where it has none, (T, C).
+        is_in_degrees: the unit of the file's rotations.
+        warnings: a sentence for each thing that the user should know.
+    """
+
+    motion: Motion
+    numbers: np.ndarray
+    is_in_degrees: bool
+    warnings: tuple[str, ...]
+
+
 def read_motion(path: str | Path, coordinates: Sequence[CoordinateOfFile]) -> tuple[Motion, tuple[str, ...]]:
+    """Read the coordinates of a model from a motion or states file that has all that forces need.
+
+    As `read_recording` with nothing to be completed; returns its motion and its warnings.
+    """
+    recording = read_recording(path, coordinates)
+    return recording.motion, recording.warnings
+
+
+def read_recording(
+    path: str | Path, coordinates: Sequence[CoordinateOfFile], *, completed: Collection[str] = ()
+) -> Recording:
     """Read the coordinates of a model from a motion or states file.
 
     Columns are named plainly (`hip_flexion_r`) or by state path (`/jointset/hip_r/hip_flexion_r/value`);
@@ -70,16 +101,20 @@ def read_motion(path: str | Path, coordinates: Sequence[CoordinateOfFile]) -> tu
     Args:
         path: .mot or .sto.
         coordinates: of the model.
+        completed: names of coordinates that somebody completes where they were not observed. These may be absent or
+            have gaps even if they are essential, and count as not observed if they never change: they were locked, or
+            never measured. If none of them changes, the person stands still and all that is there was observed.
 
     Returns:
-        The motion with exactly these coordinates in this order, and a sentence for each thing that the user
-        should know. Where the file has nothing, values are interpolated or default, and `observed` is False.
+        The motion with exactly these coordinates in this order. Where the file has nothing, values are interpolated or
+        default, and `observed` is False.
 
     Raises:
         InputFileError: not a table.
         UnknownCoordinateError: a name is misspelt, or an essential coordinate is absent.
         NonFiniteValueError: an essential coordinate has gaps, or a number is infinite.
-        InvalidMotionError: too few frames, too slow or with a gap, or lengths in millimetres.
+        InvalidMotionError: too few frames, too slow or with a gap, lengths in millimetres, or an angle that no joint
+            has in a coordinate to be completed.
     """
     if Path(path).suffix.lower() in MARKER_SUFFIXES and Path(path).is_file():
         raise InputFileError(
@@ -101,7 +136,7 @@ def read_motion(path: str | Path, coordinates: Sequence[CoordinateOfFile]) -> tu
         for coordinate in coordinates
         if coordinate.name not in column_of and not (coordinate.is_locked or coordinate.is_coupled)
     ]
-    _check_absent(absent, extras, file)
+    _check_absent(absent, extras, file, completed)
     if len(table.time_s) < MIN_FRAMES:
         raise InvalidMotionError(
             f"{file}: {len(table.time_s)} frame(s); a motion needs at least {MIN_FRAMES}. "
@@ -109,17 +144,19 @@ def read_motion(path: str | Path, coordinates: Sequence[CoordinateOfFile]) -> tu
         )
 
     warnings = _check_pace(table.time_s, file)
-    values = np.empty((len(table.time_s), len(coordinates)))
-    for index, coordinate in enumerate(coordinates):
-        column = column_of.get(coordinate.name)
-        values[:, index] = np.nan if column is None else table.values[:, column]
-    _check_finite(values, coordinates, table)
+    numbers = np.full((len(table.time_s), len(coordinates)), np.nan)
+    for index, name in enumerate(names):
+        if name in column_of:
+            numbers[:, index] = table.values[:, column_of[name]]
+    _check_finite(numbers, coordinates, table, completed)
 
+    values = numbers.copy()
     in_degrees, degree_warnings = _is_in_degrees(values, coordinates, table)
     warnings += degree_warnings
     if in_degrees:
         values[:, [coordinate.is_rotational for coordinate in coordinates]] /= DEGREES_PER_RADIAN
     _check_metres(values, coordinates, file)
+    _check_angles(values, coordinates, table, completed)
     warnings += _jumps(values, coordinates, table)
 
     observed = np.isfinite(values)
@@ -129,24 +166,31 @@ def read_motion(path: str | Path, coordinates: Sequence[CoordinateOfFile]) -> tu
             values[known, index] = np.unwrap(values[known, index])
     for index, coordinate in enumerate(coordinates):
         values[:, index] = _filled(table.time_s, values[:, index], coordinate.default_value)
-    if absent:
+    for is_completed, fate in ((True, "to be completed"), (False, "taken at the model's default value")):
+        which = [c.name for c in absent if (c.name in completed) is is_completed]
+        if which:
+            warnings.append(f"{file}: no column for {shortened(which)}; {fate}.")
+    num_missing = dict(zip(names, np.count_nonzero(~observed, axis=0).tolist(), strict=True))
+    for is_completed, fate in (
+        (True, "to be completed"),
+        (False, "interpolated over time, or the model's default value where there are none"),
+    ):
+        gaps = [
+            f"{name} ({missing} of {len(observed)} frames)"
+            for name, missing in num_missing.items()
+            if name in column_of and missing and (name in completed) is is_completed
+        ]
+        if gaps:
+            warnings.append(f"{file}: missing numbers in {shortened(gaps)}; {fate}.")
+    constant = _never_changing(numbers, names, completed)
+    if constant:
+        observed[:, [name in constant for name in names]] = False
         warnings.append(
-            f"{file}: no column for {shortened([coordinate.name for coordinate in absent])}; "
-            "taken at the model's default value."
-        )
-    gaps = [
-        f"{name} ({missing} of {len(observed)} frames)"
-        for name, missing in zip(names, np.count_nonzero(~observed, axis=0).tolist(), strict=True)
-        if name in column_of and missing
-    ]
-    if gaps:
-        warnings.append(
-            f"{file}: missing numbers in {shortened(gaps)}; interpolated over time, or the model's default "
-            "value where there are none."
+            f"{file}: {shortened(constant)} never change, so they were locked or not measured; to be completed."
         )
     if extras:
         warnings.append(f"{file}: ignored {shortened(extras)}: the model has no such coordinates.")
-    return Motion(table.time_s, values, tuple(names), observed), tuple(warnings)
+    return Recording(Motion(table.time_s, values, tuple(names), observed), numbers, in_degrees, tuple(warnings))
 
 
 def format_motion(
@@ -173,6 +217,61 @@ def format_motion(
         in_degrees=in_degrees,
         decimals=MOTION_DECIMALS,
     )
+
+
+def format_completed(
+    recording: Recording,
+    values: np.ndarray,
+    is_given: np.ndarray,
+    coordinates: Sequence[CoordinateOfFile],
+    *,
+    name: str,
+) -> str:
+    """Text of a .mot file of a completed recording, in the recording's units and at its times.
+
+    Args:
+        recording: as it was read.
+        values: of all its coordinates, SI, (T, C).
+        is_given: where the recording's own numbers are written instead, such that the very same are read again, (T, C).
+        coordinates: of the model, in the recording's order.
+        name: first line of the header.
+    """
+    numbers = np.where(is_given, recording.numbers, _in_file_units(values, recording, coordinates))
+    return _format_exactly(recording, recording.motion.coordinates, numbers, name)
+
+
+def format_motion_interval(
+    recording: Recording,
+    bounds: tuple[np.ndarray, np.ndarray],
+    coordinates: Sequence[CoordinateOfFile],
+    *,
+    only: Sequence[str],
+    name: str,
+) -> str:
+    """Text of a .mot file with columns `<coordinate>_lower` and `<coordinate>_upper`, in the recording's units.
+
+    Args:
+        recording: as it was read.
+        bounds: lower and upper, of all its coordinates, SI, (T, C) each.
+        coordinates: of the model, in the recording's order.
+        only: names of the coordinates that get columns.
+        name: first line of the header.
+    """
+    which = [recording.motion.coordinates.index(coordinate) for coordinate in only]
+    columns = np.stack([_in_file_units(bound, recording, coordinates)[:, which] for bound in bounds], axis=2)
+    labels = [f"{coordinate}_{bound}" for coordinate in only for bound in ("lower", "upper")]
+    return _format_exactly(recording, labels, columns.reshape(len(columns), -1), name)
+
+
+def _in_file_units(values: np.ndarray, recording: Recording, coordinates: Sequence[CoordinateOfFile]) -> np.ndarray:
+    """SI to the recording's units, without digits that mean nothing."""
+    turns = [DEGREES_PER_RADIAN if recording.is_in_degrees and c.is_rotational else 1.0 for c in coordinates]
+    return np.round(values * turns, MOTION_DECIMALS) + 0.0  # no negative zeros
+
+
+def _format_exactly(recording: Recording, labels: Sequence[str], numbers: np.ndarray, name: str) -> str:
+    time_s = recording.motion.time_s
+    return format_table(name, labels, numbers, time_s=time_s, in_degrees=recording.is_in_degrees, decimals=None)
 
 
 def _match_columns(table: Table, names: list[str]) -> tuple[dict[str, int], list[str]]:
@@ -207,7 +306,18 @@ def _coordinate_name(label: str, known: set[str]) -> str:
     return parts[-1] if parts[-1] in known else ""
 
 
-def _check_absent(absent: Sequence[CoordinateOfFile], extras: list[str], file: str) -> None:
+def _never_changing(numbers: np.ndarray, names: list[str], completed: Collection[str]) -> list[str]:
+    """Of the coordinates to be completed, those whose numbers are always the same, unless all are."""
+    constant: list[str] = []
+    changing: list[str] = []
+    for name, column in zip(names, numbers.T, strict=True):
+        known = column[np.isfinite(column)]
+        if name in completed and known.size:
+            (constant if np.ptp(known) <= UNCHANGING else changing).append(name)
+    return constant if changing else []
+
+
+def _check_absent(absent: Sequence[CoordinateOfFile], extras: list[str], file: str, completed: Collection[str]) -> None:
     near_misses = [
         (extra, coordinate.name) for coordinate in absent for extra in extras if _is_near_miss(extra, coordinate.name)
     ]
@@ -220,7 +330,7 @@ def _check_absent(absent: Sequence[CoordinateOfFile], extras: list[str], file: s
         raise UnknownCoordinateError(
             f"{file}: the model has no coordinate '{extra}'. Did you mean '{name}'? Rename the column.{also}"
         )
-    essential = [coordinate.name for coordinate in absent if coordinate.is_essential]
+    essential = [c.name for c in absent if c.is_essential and c.name not in completed]
     if essential:
         nearest = difflib.get_close_matches(essential[0], extras, n=3, cutoff=0.4)
         found = f"The nearest columns are {shortened(nearest)}" if nearest else "No column is like it"
@@ -249,9 +359,12 @@ def _is_near_miss(found: str, expected: str) -> bool:
     return _likeness(found, expected) >= NEAR_MISS_RATIO
 
 
-def _check_finite(values: np.ndarray, coordinates: Sequence[CoordinateOfFile], table: Table) -> None:
+def _check_finite(
+    values: np.ndarray, coordinates: Sequence[CoordinateOfFile], table: Table, completed: Collection[str]
+) -> None:
     for coordinate, column in zip(coordinates, values.T, strict=True):
-        if coordinate.is_essential and not (coordinate.is_coupled or coordinate.is_locked):
+        is_needed = coordinate.is_essential and coordinate.name not in completed
+        if is_needed and not (coordinate.is_coupled or coordinate.is_locked):
             faulty = np.flatnonzero(~np.isfinite(column))
         else:
             faulty = np.flatnonzero(np.isinf(column))
@@ -261,6 +374,23 @@ def _check_finite(values: np.ndarray, coordinates: Sequence[CoordinateOfFile], t
                 f"{table.source.name}: '{coordinate.name}' is {column[faulty[0]]} at {first:.10g} s "
                 f"({faulty.size} of {len(column)} frames, the last at {last:.10g} s). "
                 "Fill the gap in inverse kinematics, or cut the trial to where the number is known."
+            )
+
+
+def _check_angles(
+    values: np.ndarray, coordinates: Sequence[CoordinateOfFile], table: Table, completed: Collection[str]
+) -> None:
+    """What was observed must be possible, since everything else will be made to fit it."""
+    for coordinate, column in zip(coordinates, values.T, strict=True):
+        if coordinate.name not in completed or not coordinate.is_rotational or coordinate.name == HEADING_COORDINATE:
+            continue
+        faulty = np.flatnonzero(np.abs(column) > LARGEST_JOINT_ANGLE_RAD)
+        if faulty.size:
+            raise InvalidMotionError(
+                f"{table.source.name}: '{coordinate.name}' is {column[faulty[0]] * DEGREES_PER_RADIAN:.4g}° at "
+                f"{table.time_s[faulty[0]]:.10g} s ({faulty.size} of {len(column)} frames), which no joint reaches. "
+                "Expected at most half a turn: repair it in inverse kinematics, or leave the number empty (nan) to "
+                "have it completed."
             )
 
 
@@ -302,14 +432,17 @@ def _is_in_degrees(values: np.ndarray, coordinates: Sequence[CoordinateOfFile], 
     )
     # A coupled coordinate is often exported in another unit than the rest, and a turning person's heading
     # grows without bound: neither tells.
-    telling = [
-        coordinate.is_rotational and not coordinate.is_coupled and coordinate.name != HEADING_COORDINATE
-        for coordinate in coordinates
-    ]
-    angles = values[:, telling]
-    angles = angles[:, np.isfinite(angles).any(axis=0)]
+    telling = np.array(
+        [c.is_rotational and not c.is_coupled and c.name != HEADING_COORDINATE for c in coordinates], dtype=bool
+    )
+    is_known = np.isfinite(values).any(axis=0)
+    angles = values[:, telling & is_known]
     if not angles.size:
         return says is True, []
+    has_leg = any(
+        is_known_here and is_telling and coordinate.is_essential and not coordinate.name.startswith(PELVIS_PREFIX)
+        for coordinate, is_telling, is_known_here in zip(coordinates, telling, is_known, strict=True)
+    )
     largest = float(np.nanmax(np.abs(angles)))
     widest = float(np.max(np.nanmax(angles, axis=0) - np.nanmin(angles, axis=0)))
     if says is None:
@@ -319,7 +452,7 @@ def _is_in_degrees(values: np.ndarray, coordinates: Sequence[CoordinateOfFile], 
             f"{file}: the header does not say whether angles are in degrees; the largest is {largest:.3g}, "
             f"so they were read as {unit}. Add the line '{line}' to the header."
         ]
-    if says and largest < LARGEST_JOINT_ANGLE_RAD and widest > SMALLEST_GAIT_RANGE_RAD:
+    if says and has_leg and largest < LARGEST_JOINT_ANGLE_RAD and widest > SMALLEST_GAIT_RANGE_RAD:
         return False, [
             f"{file}: the header says degrees, but no joint angle exceeds {largest:.3g}, so they were read "
             "as radians. Change the header's line to 'inDegrees=no'."
@@ -351,12 +484,16 @@ def _jumps(values: np.ndarray, coordinates: Sequence[CoordinateOfFile], table: T
     for coordinate, column in zip(coordinates, values.T, strict=True):
         if coordinate.is_rotational or not coordinate.is_essential:
             continue
-        speed = np.abs(np.diff(column) / np.diff(table.time_s))
+        known = np.flatnonzero(np.isfinite(column))
+        if len(known) < 2:
+            continue
+        place, time_s = column[known], table.time_s[known]
+        speed = np.abs(np.diff(place) / np.diff(time_s))
         fastest = int(np.argmax(speed))
         if speed[fastest] > FASTEST_M_S:
             warnings.append(
-                f"{table.source.name}: '{coordinate.name}' jumps from {column[fastest]:.4g} m to "
-                f"{column[fastest + 1]:.4g} m at {table.time_s[fastest + 1]:.10g} s. "
+                f"{table.source.name}: '{coordinate.name}' jumps from {place[fastest]:.4g} m to "
+                f"{place[fastest + 1]:.4g} m at {time_s[fastest + 1]:.10g} s. "
                 "Repair it in inverse kinematics: forces there are wrong."
             )
     return warnings

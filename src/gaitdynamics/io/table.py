@@ -162,7 +162,7 @@ def format_table(
     *,
     time_s: np.ndarray,
     in_degrees: bool | None,
-    decimals: int,
+    decimals: int | None,
 ) -> str:
     """Text of a .mot or .sto file that OpenSim 4 reads.
 
@@ -172,7 +172,8 @@ def format_table(
         values: (T, C), in the units that the file shall have.
         time_s: (T,).
         in_degrees: what the header says about rotations; None where the table has none.
-        decimals: digits after the point.
+        decimals: digits after the point; None for the fewest digits from which the very same numbers, and times, are
+            read again.
 
     Returns:
         The text, tab-separated; `read_table` is its inverse.
@@ -186,6 +187,9 @@ def format_table(
     if in_degrees is not None:
         header.append(f"inDegrees={'yes' if in_degrees else 'no'}")
     header += ["endheader", "\t".join(("time", *labels))]
+    if decimals is None:
+        rows = ["\t".join(map(repr, row)) for row in np.column_stack([time_s, values]).tolist()]
+        return "\n".join([*header, *rows]) + "\n"
     row_format = "\t".join([f"%.{TIME_DECIMALS}f"] + [f"%.{decimals}f"] * len(labels))
     rounded = np.round(values, decimals) + 0.0  # no negative zeros
     rows = [row_format % (time, *row) for time, row in zip(time_s.tolist(), rounded.tolist(), strict=True)]

@@ -91,11 +91,7 @@ def smooth(
         weighted = acceleration.T @ sparse.diags(weight)
         system = system + weighted @ acceleration
         target = target + (weighted @ np.full(num - 2, falling_acceleration))[:, None]
-    system = system.tocsr()
-    bands = np.zeros((SMOOTHING_ORDER + 1, num))
-    for k in range(SMOOTHING_ORDER + 1):
-        bands[SMOOTHING_ORDER - k, k:] = system.diagonal(k)
-    return (solveh_banded(bands, target) + origin).reshape(values.shape)
+    return (solveh_banded(_bands(system.tocsr(), SMOOTHING_ORDER), target) + origin).reshape(values.shape)
 
 
 def derivative(values: np.ndarray, *, sampling_rate_hz: float) -> np.ndarray:
@@ -107,6 +103,45 @@ def second_derivative(values: np.ndarray, *, sampling_rate_hz: float) -> np.ndar
     """Second time derivative by central differences; the ends repeat their neighbours."""
     inner = (values[2:] - 2 * values[1:-1] + values[:-2]) * sampling_rate_hz**2
     return np.concatenate([inner[:1], inner, inner[-1:]])
+
+
+def bridged(
+    guess: np.ndarray, values: np.ndarray, *, is_known: np.ndarray, sampling_rate_hz: float, reach_s: float = 0.1
+) -> np.ndarray:
+    """A signal that is known in part, with a guess between that is bent to meet it with its slope.
+
+    The guess is shifted by what it misses at the ends of a gap, linearly between them, and then keeps its curvature
+    as far as the known signal's slopes allow: within about `reach_s` of the ends.
+
+    Args:
+        guess: of the whole signal, (T,).
+        values: where known, (T,).
+        is_known: (T,).
+
+    Returns:
+        (T,); exactly `values` where known.
+    """
+    result = np.where(is_known, values, guess)
+    gap = np.flatnonzero(~is_known)
+    if len(gap) == 0 or not is_known.any():
+        return result
+    frames = np.arange(len(guess))
+    known = frames[is_known]
+    result[gap] += np.interp(gap, known, (values - guess)[known])
+    if len(guess) < 3:
+        return result
+    bends = np.diff(result, n=2)
+    is_border = np.convolve(~is_known, np.ones(3), mode="valid") % 3 > 0
+    if not is_border.all():
+        inside = np.arange(len(bends))
+        bends[is_border] = np.interp(inside[is_border], inside[~is_border], bends[~is_border])
+    second = _difference(len(guess), 2, 1.0)
+    of_gap = second[:, gap]
+    missing = bends - second[:, known] @ values[known]
+    stiffness = (2.0 / (reach_s * sampling_rate_hz) ** 2) ** 2
+    normal = (of_gap.T @ of_gap + stiffness * sparse.identity(len(gap))).tocsr()
+    result[gap] = solveh_banded(_bands(normal, 2), of_gap.T @ missing + stiffness * result[gap])
+    return result
 
 
 def intervals(mask: np.ndarray) -> list[tuple[int, int]]:
@@ -127,3 +162,11 @@ def _difference(num: int, order: int, sampling_rate_hz: float) -> sparse.csr_mat
     for _ in range(order):
         matrix = (matrix[1:] - matrix[:-1]) * sampling_rate_hz
     return matrix
+
+
+def _bands(system: sparse.csr_matrix, num: int) -> np.ndarray:
+    """The upper diagonals of a symmetric matrix of that bandwidth, as `solveh_banded` takes them."""
+    bands = np.zeros((num + 1, system.shape[0]))
+    for k in range(min(num + 1, system.shape[0])):
+        bands[num - k, k:] = system.diagonal(k)
+    return bands

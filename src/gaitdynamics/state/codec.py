@@ -29,6 +29,8 @@ from gaitdynamics.types.skeleton import Joint, Pose, Skeleton
 from gaitdynamics.types.trial import Trial
 from gaitdynamics.units import SIDE_NAMES, SIDES
 
+NUDGE_RAD = 0.1  # by which a coordinate is turned, to see which angle it is
+
 
 @dataclass(frozen=True)
 class State:
@@ -77,11 +79,9 @@ def encode(trial: Trial, *, floor_m: float = 0.0) -> tuple[State, ModelFrame]:
     for link in links:
         values[:, GAIT[link.group]] = link.angles(chain_rotation(skeleton, segments, link.chain))
 
-    behind = _pelvis_columns(skeleton) | {link.group: chain_columns(skeleton, link.chain[:1]) for link in links}
-    for group, columns in behind.items():
-        if columns:
-            seen = np.all(motion.observed[:, columns], axis=1, keepdims=True)
-            known[:, GAIT[group]] = frame.holds_at_frames(seen, motion.time_s)
+    for channel, columns in _columns_of_channels(skeleton, links).items():
+        seen = np.all(motion.observed[:, columns], axis=1, keepdims=True)
+        known[:, [channel]] = frame.holds_at_frames(seen, motion.time_s)
     if trial.forces is not None:
         heel_m = _heels(trial, pose)
         for side in range(len(SIDES)):
@@ -206,6 +206,53 @@ def _links(skeleton: Skeleton) -> tuple[_Link, ...]:
         torso = max(branch, key=lambda body: body.mass_kg)
         links.append(_Link("lumbar", chain_between(skeleton, first.parent, torso.name), None))
     return tuple(links)
+
+
+def completed_columns(trial: Trial) -> np.ndarray:
+    """Which values a state decides that were not observed, (T, C).
+
+    They are those of pelvis, trunk, hips, knees and ankles. A coordinate that was never observed, of a joint beyond one
+    that was, is not among them (a subtalar joint held at zero), nor are those that the model locks or couples.
+    """
+    skeleton, motion = trial.skeleton, trial.motion
+    columns: set[int] = {column for found in _pelvis_columns(skeleton).values() for column in found}
+    result = np.zeros(motion.values.shape, dtype=bool)
+    for link in _links(skeleton):
+        first = chain_columns(skeleton, link.chain[:1])
+        columns |= set(first)
+        is_ever_seen = bool(motion.observed[:, first].any())
+        for column in set(chain_columns(skeleton, link.chain)) - set(first):
+            if motion.observed[:, column].any() or not is_ever_seen:
+                columns.add(column)
+    for column in columns:
+        result[:, column] = ~motion.observed[:, column]
+    return result
+
+
+def _columns_of_channels(skeleton: Skeleton, links: tuple[_Link, ...]) -> dict[int, list[int]]:
+    """Which coordinates must be observed for a channel to be known; channels that hang on none are left out.
+
+    Of a joint with several coordinates, each belongs to the canonical angle that it changes most.
+    """
+    found = {
+        int(channel): columns
+        for group, columns in _pelvis_columns(skeleton).items()
+        for channel in GAIT[group]
+        if columns
+    }
+    zero = np.zeros(len(skeleton.coordinates))
+    for link in links:
+        columns = chain_columns(skeleton, link.chain[:1])
+        if not columns:
+            continue
+        values = np.stack([zero, *(np.where(np.arange(len(zero)) == column, NUDGE_RAD, zero) for column in columns)])
+        rotation = chain_rotation(skeleton, segment_rotations(skeleton, posed(skeleton, values)), link.chain)
+        angles = link.angles(rotation)
+        main = np.abs(angles[1:] - angles[0]).argmax(axis=1)
+        for k, channel in enumerate(GAIT[link.group]):
+            own = [column for column, angle in zip(columns, main, strict=True) if angle == k]
+            found[int(channel)] = own or columns
+    return found
 
 
 def _pelvis_columns(skeleton: Skeleton) -> dict[str, list[int]]:

@@ -41,11 +41,27 @@ def cut(values: np.ndarray, *, length: int = WINDOW_FRAMES, stride: int = WINDOW
     return Windows(np.where(present[..., None], pieces, np.zeros((), values.dtype)), present, starts, num_frames)
 
 
-def merge(values: np.ndarray, windows: Windows) -> np.ndarray:
-    """One signal from windows; where they overlap, one fades into the next.
+def fading(windows: Windows) -> np.ndarray:
+    """How much each window says of each of its frames, (N, L); what windows say of a frame adds up to 1.
 
     A window's weight rises from its start to its middle and falls to its end as a squared sine, but for the trial's
     own start and end, towards which the first and the last window keep theirs.
+    """
+    num, length = windows.present.shape
+    rising = np.sin(np.pi * (np.arange(length) + 0.5) / length) ** 2
+    is_first_half = np.arange(length) < length / 2
+    weights = np.repeat(rising[None], num, axis=0)
+    weights[0, is_first_half] = weights[-1, ~is_first_half] = 1.0
+    weights *= windows.present
+    total = np.zeros(max(windows.num_frames, windows.starts[-1] + length))
+    for start, weight in zip(windows.starts, weights, strict=True):
+        total[start : start + length] += weight
+    frames = windows.starts[:, None] + np.arange(length)
+    return np.where(windows.present, weights / np.maximum(total[frames], np.finfo(float).tiny), 0.0)
+
+
+def merge(values: np.ndarray, windows: Windows) -> np.ndarray:
+    """One signal from windows; where they overlap, one fades into the next.
 
     Args:
         values: (N, L, K).
@@ -54,16 +70,7 @@ def merge(values: np.ndarray, windows: Windows) -> np.ndarray:
     Returns:
         (T, K).
     """
-    num, length = values.shape[:2]
-    rising = np.sin(np.pi * (np.arange(length) + 0.5) / length) ** 2
-    is_first_half = np.arange(length) < length / 2
     total = np.zeros((windows.num_frames, values.shape[2]))
-    weight_sum = np.zeros((windows.num_frames, 1))
-    for i, start in enumerate(windows.starts):
-        is_kept = ((i == 0) & is_first_half) | ((i == num - 1) & ~is_first_half)
-        present = windows.present[i]
-        weight = np.where(is_kept, 1.0, rising)[present][:, None]
-        frames = slice(start, start + len(weight))
-        total[frames] += weight * values[i, present]
-        weight_sum[frames] += weight
-    return (total / weight_sum).astype(values.dtype, copy=False)
+    for start, present, weight, each in zip(windows.starts, windows.present, fading(windows), values, strict=True):
+        total[start : start + present.sum()] += weight[present, None] * each[present]
+    return total.astype(values.dtype, copy=False)

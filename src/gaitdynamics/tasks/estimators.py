@@ -3,7 +3,7 @@
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from gaitdynamics.errors import InputFileError
 from gaitdynamics.model.checkpoint import DESCRIPTION_FILE, Weights, load_weights
@@ -13,6 +13,9 @@ from gaitdynamics.tasks.estimate_forces import PHYSICS, estimate_forces
 from gaitdynamics.tasks.learned_forces import LearnedForces
 from gaitdynamics.types.prediction import Prediction
 from gaitdynamics.types.trial import Trial
+
+if TYPE_CHECKING:
+    from gaitdynamics.tasks.fill_motion import MotionCompleter
 
 
 class Estimator(Protocol):
@@ -54,6 +57,20 @@ def load_estimator(weights: str, *, is_published_pipeline: bool = False) -> Esti
         f"{weights}: holds weights of kind {', '.join(sorted(kinds))}, which can't be run so. "
         f"Expected {FORCES_KIND}, or {' and '.join(PUBLISHED_KINDS)}, which alone take --published-pipeline."
     )
+
+
+def load_completer(weights: str) -> "MotionCompleter":
+    """What completes motions, by name.
+
+    Args:
+        weights: the name of bundled weights, or a folder of weights.
+
+    Raises:
+        InputFileError: no such weights, or they can't be used.
+    """
+    from gaitdynamics.tasks.fill_motion import MotionCompleter
+
+    return MotionCompleter.of(load_weights(weights_folder(weights)))
 
 
 def load_all(name: str) -> tuple[Weights, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gaitdynamics.biomech.kinematics import forward_axis, posed
+from gaitdynamics.biomech.kinematics import forward_axis, pelvis_of, posed
 from gaitdynamics.errors import GaitDynamicsError, InputFileError
 from gaitdynamics.io.study import Interval, StudyTrial
 from gaitdynamics.maths.rotations import heading_axes, median_heading
@@ -16,6 +16,7 @@ from gaitdynamics.tasks.estimators import load_estimator
 from gaitdynamics.training.corpus import load_trial
 from gaitdynamics.training.evidence import lag_between, within
 from gaitdynamics.types.ground_reaction import CONTACT_FORCE_N, GroundReaction
+from gaitdynamics.types.motion import Motion
 from gaitdynamics.types.prediction import ForceInterval
 from gaitdynamics.types.trial import Trial
 from gaitdynamics.units import MILLIMETRES_PER_METRE
@@ -43,7 +44,7 @@ LOADED_BW = 0.10  # vertical force above which the centre of pressure is compare
 
 @dataclass(frozen=True)
 class TrialErrors:
-    """One trial's metrics, in the order of FIGURES; NaN where it has none."""
+    """One trial's metrics, in the order of FIGURES (or whatever is averaged); NaN where it has none."""
 
     study_trial: StudyTrial
     values: np.ndarray
@@ -75,13 +76,7 @@ def evaluate_study(
         InputFileError: no such weights, or the study has no trial of that split.
     """
     estimator = load_estimator(weights)
-    chosen = [trial for trial in study_trials if split in (ALL_SPLITS, trial.split)]
-    if not chosen:
-        splits = sorted({trial.split for trial in study_trials if trial.split is not None})
-        raise InputFileError(
-            f"the study has no trials of split '{split}'. It has {', '.join(splits) or 'no splits'}; "
-            f"'{ALL_SPLITS}' takes every trial."
-        )
+    chosen = of_split(study_trials, split)
     errors, excluded = [], []
     for done, study_trial in enumerate(chosen):
         report(done, len(chosen))
@@ -97,18 +92,11 @@ def evaluate_study(
         except GaitDynamicsError as error:
             excluded.append({"trial": study_trial.name, "reason": str(error)})
     report(len(chosen), len(chosen))
-    rows = _rows(errors)
-    by_activity = {
-        activity: _mean_of([row for row in rows if row["activity"] == activity])
-        for activity in sorted({row["activity"] for row in rows}, reverse=True)
-    }
     return {
         "weights": weights,
         "split": split,
         "is_aligned": is_aligned,
-        "rows": rows,
-        "by_activity": by_activity,
-        "overall": _mean_of(rows),
+        **averages(errors, FIGURES),
         "excluded": excluded,
     }
 
@@ -150,11 +138,62 @@ def interval_coverage(
     return float(100 * is_inside[is_valid].mean()) if is_valid.any() else float("nan")
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """Measured and estimated forces of one trial, side by side in heading axes, at the measured forces' times.
+
+    Args:
+        time_s: (T,).
+        is_valid: frames that count, (T,).
+        measured_bw, estimated_bw: body weights; forward, up, right; (T, 2, 3).
+        cop_apart_m: horizontal distance of the centres of pressure, (T, 2).
+        peaks_apart_bw: absolute error of each stance's largest vertical force.
+    """
+
+    time_s: np.ndarray
+    is_valid: np.ndarray
+    measured_bw: np.ndarray
+    estimated_bw: np.ndarray
+    cop_apart_m: np.ndarray
+    peaks_apart_bw: tuple[float, ...]
+
+    def errors(self) -> np.ndarray:
+        """In the order of METRICS; NaN where there is none."""
+        absolute_pct = 100 * np.abs(self.estimated_bw - self.measured_bw)[self.is_valid].mean(axis=(0, 1))
+        is_loaded = self.is_valid[:, None] & (self.measured_bw[..., 1] > LOADED_BW)
+        distance_m = self.cop_apart_m[is_loaded]
+        return np.array(
+            [
+                *absolute_pct[[1, 0, 2]],
+                100 * np.mean(self.peaks_apart_bw) if self.peaks_apart_bw else np.nan,
+                MILLIMETRES_PER_METRE * distance_m.mean() if len(distance_m) else np.nan,
+            ]
+        )
+
+
 def force_errors(trial: Trial, estimated: GroundReaction, valid_s: Sequence[Interval]) -> np.ndarray:
     """Errors of one trial over its valid intervals, both feet, swing included, in the order of METRICS.
 
-    Compared at the measured forces' times. Forward is the direction that the pelvis faces on the median over the valid
-    frames.
+    Raises:
+        InputFileError: the trial has no measured force within its valid intervals.
+    """
+    return compared(trial, estimated, valid_s).errors()
+
+
+def compared(
+    trial: Trial, estimated: GroundReaction, valid_s: Sequence[Interval], *, elsewhere: Motion | None = None
+) -> Comparison:
+    """Measured beside estimated forces, both feet, swing included.
+
+    Forward is the direction that the pelvis faces on the median over the valid frames.
+
+    Args:
+        trial: with measured forces.
+        estimated: of the trial's motion.
+        valid_s: where measured forces count.
+        elsewhere: the motion that the forces were estimated for, if nothing told where the person is and faces. Then
+            each force is taken in its own motion's heading, and each centre of pressure from where its own pelvis is
+            on the mean.
 
     Raises:
         InputFileError: the trial has no measured force within its valid intervals.
@@ -166,24 +205,30 @@ def force_errors(trial: Trial, estimated: GroundReaction, valid_s: Sequence[Inte
     is_valid &= (measured.time_s >= estimated.time_s[0]) & (measured.time_s <= estimated.time_s[-1])
     if not is_valid.any():
         raise InputFileError(f"{trial.name}: no valid measured force while the motion lasts.")
-    force = interpolate(estimated.force_n, estimated.time_s, measured.time_s)
-    cop = interpolate(estimated.cop_m, estimated.time_s, measured.time_s)
-    facing = forward_axis(trial.skeleton, posed(trial.skeleton, trial.motion.values))
-    in_valid = within(trial.motion.time_s, valid_s)
-    axes = heading_axes(median_heading(facing[in_valid] if in_valid.any() else facing))
-
-    body_weight = trial.subject.body_weight_n
-    difference = np.abs((force - measured.force_n) @ axes.T)[is_valid].mean(axis=(0, 1))
-    peaks = _peak_errors(force, measured, is_valid)
-    is_loaded = is_valid[:, None] & (measured.force_n[:, :, 1] > LOADED_BW * body_weight)
-    distance = np.linalg.norm((cop - measured.cop_m)[..., [0, 2]], axis=-1)[is_loaded]
-    return np.array(
-        [
-            *(100 * difference[[1, 0, 2]] / body_weight),
-            100 * np.mean(peaks) / body_weight if peaks else np.nan,
-            MILLIMETRES_PER_METRE * distance.mean() if len(distance) else np.nan,
-        ]
+    force_n = interpolate(estimated.force_n, estimated.time_s, measured.time_s)
+    cop_m = interpolate(estimated.cop_m, estimated.time_s, measured.time_s)
+    place_m, axes = _place_and_axes(trial, trial.motion, valid_s)
+    own_place_m, own_axes = (place_m, axes) if elsewhere is None else _place_and_axes(trial, elsewhere, valid_s)
+    apart_m = (cop_m - own_place_m) @ own_axes.T - (measured.cop_m - place_m) @ axes.T
+    unit_n = trial.subject.body_weight_n
+    return Comparison(
+        time_s=measured.time_s,
+        is_valid=is_valid,
+        measured_bw=measured.force_n @ axes.T / unit_n,
+        estimated_bw=force_n @ own_axes.T / unit_n,
+        cop_apart_m=np.linalg.norm(apart_m[..., [0, 2]], axis=-1),
+        peaks_apart_bw=tuple(error_n / unit_n for error_n in _peak_errors(force_n, measured, is_valid)),
     )
+
+
+def _place_and_axes(trial: Trial, motion: Motion, valid_s: Sequence[Interval]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean position of the pelvis (3,) and heading axes (3, 3) over the valid frames."""
+    pose = posed(trial.skeleton, motion.values)
+    in_valid = within(motion.time_s, valid_s)
+    chosen = in_valid if in_valid.any() else np.ones_like(in_valid)
+    pelvis_m = pose.origin_m[:, trial.skeleton.body_index[pelvis_of(trial.skeleton)]].numpy()
+    axes = heading_axes(median_heading(forward_axis(trial.skeleton, pose)[chosen]))
+    return pelvis_m[chosen].mean(axis=0), axes
 
 
 def _peak_errors(force_n: np.ndarray, measured: GroundReaction, is_valid: np.ndarray) -> list[float]:
@@ -206,7 +251,44 @@ def _peak_errors(force_n: np.ndarray, measured: GroundReaction, is_valid: np.nda
     return errors
 
 
-def _rows(errors: Sequence[TrialErrors]) -> list[dict[str, Any]]:
+def of_split(study_trials: Sequence[StudyTrial], split: str) -> tuple[StudyTrial, ...]:
+    """The trials of a split; 'all' for every trial.
+
+    Raises:
+        InputFileError: there is none.
+    """
+    chosen = tuple(trial for trial in study_trials if split in (ALL_SPLITS, trial.split))
+    if not chosen:
+        splits = sorted({trial.split for trial in study_trials if trial.split is not None})
+        raise InputFileError(
+            f"the study has no trials of split '{split}'. It has {', '.join(splits) or 'no splits'}; "
+            f"'{ALL_SPLITS}' takes every trial."
+        )
+    return chosen
+
+
+def averages(errors: Sequence[TrialErrors], figures: Sequence[str]) -> dict[str, Any]:
+    """Trials averaged to people, people to rows (dataset and activity), rows to activities and to the overall figure.
+
+    Args:
+        errors: of the trials.
+        figures: names of their values, in order.
+
+    Returns:
+        JSON values: rows, by_activity, overall.
+    """
+    rows = _rows(errors, figures)
+    activities = sorted({row["activity"] for row in rows}, reverse=True)
+    return {
+        "rows": rows,
+        "by_activity": {
+            each: _mean_of([row for row in rows if row["activity"] == each], figures) for each in activities
+        },
+        "overall": _mean_of(rows, figures),
+    }
+
+
+def _rows(errors: Sequence[TrialErrors], figures: Sequence[str]) -> list[dict[str, Any]]:
     grouped: dict[tuple[str, str], dict[str, list[np.ndarray]]] = defaultdict(lambda: defaultdict(list))
     for error in errors:
         study_trial = error.study_trial
@@ -220,15 +302,15 @@ def _rows(errors: Sequence[TrialErrors]) -> list[dict[str, Any]]:
                 "activity": activity,
                 "num_subjects": len(people),
                 "num_trials": sum(len(values) for values in people.values()),
-                **{metric: _figure(value) for metric, value in zip(FIGURES, means, strict=True)},
+                **{metric: _figure(value) for metric, value in zip(figures, means, strict=True)},
             }
         )
     return rows
 
 
-def _mean_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+def _mean_of(rows: Sequence[Mapping[str, Any]], figures: Sequence[str]) -> dict[str, float | None]:
     means = {}
-    for metric in FIGURES:
+    for metric in figures:
         values = [row[metric] for row in rows if row[metric] is not None]
         means[metric] = _figure(np.mean(values)) if values else None
     return means

@@ -40,7 +40,7 @@ HEIGHT_ERROR = 0.03  # of a height that was estimated
 def encode_recording(
     trial: Trial, valid_s: Sequence[Interval], *, variant: int = 0, seed: int = 0
 ) -> dict[str, np.ndarray]:
-    """Rows of every block at 100 Hz, (T, D) float32; in the authors' state exactly 0 stands for what is not known.
+    """Rows of every block at 100 Hz, (T, D) float32; in both states exactly 0 stands for what is not known.
 
     Args:
         trial: with measured forces.
@@ -69,7 +69,7 @@ def encode_recording(
         shift = np.einsum("tij,tj->ti", axes, shift_m[:, foot]) / trial.subject.height_m
         forces[:, columns[1]] = shift[:, [0, 2]]
     rows = {
-        GAIT.name: state.values[: len(time_s)],
+        GAIT.name: np.where(state.known, state.values, 0.0)[: len(time_s)],
         PUBLISHED.name: np.where(published.known, published.values, 0.0),
         PHYSICS.name: physics_features(trial, physics),
         FORCES.name: forces,

@@ -15,7 +15,6 @@ import torch
 from gaitdynamics import __version__
 from gaitdynamics.errors import TrainingError
 from gaitdynamics.state.frame import FRAME_RATE_HZ
-from gaitdynamics.state.windows import WINDOW_FRAMES
 from gaitdynamics.training.learner import INITIALISATION, Learner
 from gaitdynamics.training.progress import LossTable, Progress, plot_losses, read_losses
 from gaitdynamics.training.ranks import Ranks, joined, seeded
@@ -131,8 +130,11 @@ class _Run:
             raise TrainingError(f"{shards.folder}: differs from the first process's data. Copy that to every machine.")
         trained, held_out = people_apart(recipe, shards)
         weights = recipe.weights([shards.recordings[number] for number in trained])
-        sampler = Sampler.of(shards, trained, weights=weights, seed=seed)
-        validation = covering(shards, held_out, largest_num=recipe.num_validation_windows, seed=seed)
+        length = recipe.window_frames
+        sampler = Sampler.of(shards, trained, weights=weights, seed=seed, length=length)
+        validation = covering(
+            shards, held_out, largest_num=recipe.num_validation_windows, seed=seed, length=length
+        )
         with seeded(torch.device("cpu"), seed, INITIALISATION):
             model = recipe.make_model(shards, trained)
         learner = Learner(model, recipe, ranks=ranks, seed=seed)
@@ -215,7 +217,10 @@ class _Run:
     def _share(self, picks: Picks) -> list[tuple[int, Batch]]:
         size = self.recipe.micro_batch_size
         numbers = range(self.ranks.rank, math.ceil(len(picks) / size), self.ranks.size)
-        return [(k, self.shards.batch(picks[k * size : (k + 1) * size], self.recipe.blocks)) for k in numbers]
+        return [(k, self._batch(picks[k * size : (k + 1) * size])) for k in numbers]
+
+    def _batch(self, picks: Picks) -> Batch:
+        return self.shards.batch(picks, self.recipe.blocks, length=self.recipe.window_frames)
 
     def _learn(self, step: int, batches: list[tuple[int, Batch]]) -> float:
         found = [
@@ -239,7 +244,7 @@ class _Run:
         found = []
         size = self.recipe.micro_batch_size
         for k in range(self.ranks.rank, math.ceil(len(self.validation) / size), self.ranks.size):
-            batch = self.shards.batch(self.validation[k * size : (k + 1) * size], self.recipe.blocks)
+            batch = self._batch(self.validation[k * size : (k + 1) * size])
             found.append((k, self.learner.measure(batch.to(self.ranks.device), number=k)))
         totals = self._totals(found)
         self.ranks.add_up(totals)
@@ -273,10 +278,10 @@ class _Run:
     def _place(self, pick: Picks) -> str:
         """Of one window: recording, time, and the channel that is to blame if one is."""
         recording, start = self.shards.recordings[int(pick.recording[0])], int(pick.start[0])
-        span = f"{start / FRAME_RATE_HZ:.2f} to {(start + WINDOW_FRAMES) / FRAME_RATE_HZ:.2f} s"
+        span = f"{start / FRAME_RATE_HZ:.2f} to {(start + self.recipe.window_frames) / FRAME_RATE_HZ:.2f} s"
         broken = [
             f"{block}.{self.shards.channels[block][int(column)]}"
-            for block, values in self.shards.batch(pick, self.recipe.blocks).blocks.items()
+            for block, values in self._batch(pick).blocks.items()
             for column in torch.nonzero(~values[0].isfinite().all(dim=0))[:1, 0]
         ]
         cause = f", where {' and '.join(broken)} is not finite" if broken else ""

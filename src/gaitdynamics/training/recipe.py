@@ -14,6 +14,7 @@ from torch import nn
 
 from gaitdynamics.errors import TrainingError
 from gaitdynamics.state.layout import StateLayout
+from gaitdynamics.state.windows import WINDOW_FRAMES
 from gaitdynamics.training.sampling import weight_by_length
 from gaitdynamics.training.shards import Batch, Recording, Shards
 
@@ -53,6 +54,7 @@ class Recipe:
         num_steps: number of updates.
         batch_size: windows per update, over all processes.
         micro_batch_size: windows that pass the network at once; a process takes whole micro-batches.
+        window_frames: length of a window, at 100 Hz.
         learning_rate: at its highest; it rises over `warmup_steps` and then follows the schedule.
         weight_decay: of matrices (AdamW); vectors are not decayed.
         ema_decay: of the moving average of the weights, which is what is validated and saved.
@@ -77,6 +79,7 @@ class Recipe:
     batch_size: int
     micro_batch_size: int
     learning_rate: float
+    window_frames: int = WINDOW_FRAMES
     warmup_steps: int = 0
     schedule: Literal["cosine", "constant"] = "cosine"
     weight_decay: float = 0.0

@@ -13,8 +13,14 @@ from gaitdynamics.errors import TrainingError
 from gaitdynamics.model.checkpoint import save_weights
 from gaitdynamics.state.layout import GAIT
 from gaitdynamics.training.assembly import VALID
+from gaitdynamics.training.diffusion_recipe import FORCES, KINEMATICS, starter_diffusion
 from gaitdynamics.training.force_recipe import starter_forces
-from gaitdynamics.training.paper_recipes import paper_diffusion, paper_forces, starter_paper_forces
+from gaitdynamics.training.paper_recipes import (
+    paper_diffusion,
+    paper_forces,
+    starter_paper_diffusion,
+    starter_paper_forces,
+)
 from gaitdynamics.training.recipe import Recipe, WindowLosses, mirrored
 from gaitdynamics.training.sampling import is_among
 from gaitdynamics.training.shards import Batch, Shards
@@ -46,7 +52,9 @@ def debug() -> Recipe:
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "debug": debug,
     "starter_forces": starter_forces,
+    "starter_diffusion": starter_diffusion,
     "starter_paper_forces": starter_paper_forces,
+    "starter_paper_diffusion": starter_paper_diffusion,
     "paper_forces": paper_forces,
     "paper_diffusion": paper_diffusion,
 }
@@ -63,9 +71,6 @@ def recipe_named(name: str) -> Recipe:
     return RECIPES[name]()
 
 
-FORCE_GROUPS = tuple(group for group in GAIT.groups if group.startswith(("force", "pressure", "free_moment")))
-FORCES = GAIT.columns(FORCE_GROUPS)
-KINEMATICS = np.setdiff1d(np.arange(len(GAIT)), FORCES)
 DEBUG_WIDTH, DEBUG_DROPOUT = 32, 0.1
 
 

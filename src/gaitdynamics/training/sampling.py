@@ -39,12 +39,15 @@ class Sampler:
     run_start: np.ndarray
 
     @classmethod
-    def of(cls, shards: Shards, recordings: Sequence[int], *, weights: np.ndarray, seed: int) -> "Sampler":
+    def of(
+        cls, shards: Shards, recordings: Sequence[int], *, weights: np.ndarray, seed: int, length: int = WINDOW_FRAMES
+    ) -> "Sampler":
         """Prepare to draw from some recordings.
 
         Args:
             recordings: their numbers.
             weights: (R,) how often each is drawn from, relative to the others.
+            length: of a window, frames.
 
         Raises:
             TrainingError: no recording with a known force, or weights that are no weights.
@@ -55,7 +58,7 @@ class Sampler:
                 f"the recipe gives weights of shape {weights.shape} to {len(recordings)} recordings; expected one "
                 "finite weight of at least 0 each. Correct its `weights`."
             )
-        runs = [intervals(_can_start(shards.rows(VALID, recording)[:, 0] > 0.0)) for recording in recordings]
+        runs = [intervals(_can_start(shards.rows(VALID, recording)[:, 0] > 0.0, length)) for recording in recordings]
         num_choices = np.array([sum(end - first for first, end in found) for found in runs], dtype=np.int64)
         weights = np.where(num_choices > 0, weights, 0.0)
         if weights.sum() <= 0.0:
@@ -89,17 +92,20 @@ class Sampler:
         )
 
 
-def covering(shards: Shards, recordings: Sequence[int], *, largest_num: int, seed: int) -> Picks:
+def covering(
+    shards: Shards, recordings: Sequence[int], *, largest_num: int, seed: int, length: int = WINDOW_FRAMES
+) -> Picks:
     """Windows side by side over whole recordings, for validation: always the same ones, none mirrored.
 
     Args:
         largest_num: where there are more, every so-manyth is taken.
+        length: of a window, frames.
     """
     places = [
         (recording, start)
         for recording in recordings
-        for start in _side_by_side(shards.recordings[recording].num_frames)
-        if (shards.rows(VALID, recording)[start : start + WINDOW_FRAMES] > 0.0).any()
+        for start in _side_by_side(shards.recordings[recording].num_frames, length)
+        if (shards.rows(VALID, recording)[start : start + length] > 0.0).any()
     ]
     if len(places) > largest_num:
         places = [places[int(i)] for i in np.linspace(0, len(places) - 1, largest_num)]
@@ -119,19 +125,19 @@ def is_among(recording: Recording, *, fraction: float) -> bool:
     return int.from_bytes(digest[:8], "big") < fraction * 2**64
 
 
-def _can_start(is_valid: np.ndarray) -> np.ndarray:
+def _can_start(is_valid: np.ndarray, length: int) -> np.ndarray:
     """At which frames windows start that lie within the recording and hold a valid frame."""
     counts = np.concatenate([[0], np.cumsum(is_valid)])
-    if len(is_valid) <= WINDOW_FRAMES:
+    if len(is_valid) <= length:
         return counts[-1:] > 0
-    return counts[WINDOW_FRAMES:] > counts[:-WINDOW_FRAMES]
+    return counts[length:] > counts[:-length]
 
 
 def _starts(lengths: Sequence[int] | np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
 
 
-def _side_by_side(num_frames: int) -> list[int]:
+def _side_by_side(num_frames: int, length: int) -> list[int]:
     """The last is moved back to end with the recording."""
-    last = max(num_frames - WINDOW_FRAMES, 0)
-    return [*range(0, last, WINDOW_FRAMES), last]
+    last = max(num_frames - length, 0)
+    return [*range(0, last, length), last]

@@ -190,24 +190,22 @@ class Shards:
         entry = self.recordings[recording]
         return self.arrays[block][entry.shard][entry.start : entry.start + entry.num_frames]
 
-    def batch(self, picks: Picks, blocks: Iterable[str]) -> Batch:
-        """Read windows; a recording that ends within one is padded with zeros."""
+    def batch(self, picks: Picks, blocks: Iterable[str], *, length: int = WINDOW_FRAMES) -> Batch:
+        """Read windows of that many frames; a recording that ends within one is padded with zeros."""
         entries = [self.recordings[number] for number in picks.recording]
-        lengths = [
-            min(WINDOW_FRAMES, entry.num_frames - start) for entry, start in zip(entries, picks.start, strict=True)
-        ]
+        lengths = [min(length, entry.num_frames - start) for entry, start in zip(entries, picks.start, strict=True)]
         read = {}
         for block in blocks:
             arrays = self.arrays[block]
-            values = np.empty((len(picks), WINDOW_FRAMES, len(self.channels[block])), dtype=np.float32)
-            for window, entry, start, length in zip(values, entries, picks.start, lengths, strict=True):
+            values = np.empty((len(picks), length, len(self.channels[block])), dtype=np.float32)
+            for window, entry, start, num in zip(values, entries, picks.start, lengths, strict=True):
                 first = entry.start + start
-                window[:length] = arrays[entry.shard][first : first + length]
-                window[length:] = 0.0
+                window[:num] = arrays[entry.shard][first : first + num]
+                window[num:] = 0.0
             read[block] = torch.from_numpy(values)
         return Batch(
             blocks=read,
-            present=torch.from_numpy(np.arange(WINDOW_FRAMES) < np.array(lengths, dtype=int)[:, None]),
+            present=torch.from_numpy(np.arange(length) < np.array(lengths, dtype=int)[:, None]),
             is_mirrored=torch.from_numpy(picks.is_mirrored.copy()),
             seeds=picks.seed,
             recordings=tuple(entries),

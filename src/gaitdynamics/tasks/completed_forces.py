@@ -1,0 +1,78 @@
+"""Forces of a motion of which something is missing: completed first, then estimated."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from gaitdynamics.errors import InvalidMotionError
+from gaitdynamics.state.codec import completed_columns
+from gaitdynamics.tasks.estimators import Estimator
+from gaitdynamics.tasks.fill_motion import Completion, MotionCompleter
+from gaitdynamics.types.prediction import ForceInterval, Prediction
+from gaitdynamics.types.trial import Trial
+
+# Of the standard deviation between the forces of the samples, added to the estimator's own interval; calibrated by
+# benchmarks/completion_intervals.py.
+FORCE_WIDTH = 1.6
+
+
+def estimate_completed(
+    trial: Trial,
+    *,
+    completer: MotionCompleter,
+    estimator: Estimator,
+    num_samples: int,
+    seed: int = 0,
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[Prediction, Completion | None]:
+    """Forces of the completed motion, with intervals that hold what completion leaves open.
+
+    Args:
+        trial: what was not observed of it is completed.
+        completer: completes motions.
+        estimator: gives the forces of the completed one.
+        num_samples: of completions.
+        seed: of their noise.
+        report: told how many samples are done, of how many.
+
+    Returns:
+        The forces, and the completion; None where nothing is missing, and then the forces are the estimator's own.
+
+    Raises:
+        InvalidMotionError: nothing was observed, or no foot rests on the ground.
+        InvalidModelError: the model lacks legs or feet.
+    """
+    if not completed_columns(trial).any():
+        return estimator(trial, seed=seed), None
+    completion = completer(trial, num_samples=num_samples, seed=seed, report=report)
+    try:
+        prediction = estimator(completed_trial(trial, completion), seed=seed)
+    except InvalidMotionError as error:
+        raise InvalidMotionError(
+            f"the completed motion gives no forces: {error} Too little was observed for this gait, or what was "
+            "observed is not what the model takes it for; look at the completed motion with 'gaitdynamics fill'."
+        ) from None
+    interval = prediction.interval
+    if interval is not None:
+        extra_n = FORCE_WIDTH * completion.force_spread_n
+        force_n = prediction.forces.force_n
+        lower_n = force_n - np.hypot(force_n - interval.lower_n, extra_n)
+        lower_n[..., 1] = np.maximum(lower_n[..., 1], 0.0)
+        upper_n = force_n + np.hypot(interval.upper_n - force_n, extra_n)
+        interval = ForceInterval(lower_n, upper_n, interval.coverage)
+    prediction = replace(
+        prediction,
+        motion=completion.motion,
+        warnings=(*completion.warnings, *prediction.warnings),
+        provenance=prediction.provenance | {"completion": completion.provenance},
+        interval=interval,
+    )
+    return prediction, completion
+
+
+def completed_trial(trial: Trial, completion: Completion) -> Trial:
+    """The trial with the completed motion, which estimators take for observed."""
+    motion = completion.motion
+    motion = replace(motion, observed=motion.observed | completion.is_filled)
+    return replace(trial, motion=motion, belt_speed_m_s=completion.belt_speed_m_s)

@@ -1,0 +1,293 @@
+"""What is missing of a motion, completed by the diffusion model."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from gaitdynamics import __version__
+from gaitdynamics.biomech.contact import infer_belt_speed, smoothed_path
+from gaitdynamics.biomech.kinematics import foot_paths, heading_of, posed
+from gaitdynamics.biomech.standing_feet import with_standing_feet
+from gaitdynamics.errors import InvalidMotionError
+from gaitdynamics.maths.signals import bridged, intervals, smooth
+from gaitdynamics.model.checkpoint import Weights
+from gaitdynamics.model.diffusion import Conditions, GaitDiffusion, TrialDenoiser, build_diffusion_model
+from gaitdynamics.model.sampler import multistep, noise_levels
+from gaitdynamics.state.codec import State, completed_columns, decode_motion, encode
+from gaitdynamics.state.frame import FRAME_RATE_HZ, ModelFrame
+from gaitdynamics.state.layout import GAIT
+from gaitdynamics.state.parts import completable_coordinates
+from gaitdynamics.types.motion import Motion
+from gaitdynamics.types.trial import Trial
+from gaitdynamics.units import SIDE_NAMES, STANDARD_GRAVITY_M_S2
+
+DEFAULT_SAMPLES = 4
+NUM_STEPS = 8
+NOISE_RANGE = (0.05, 80.0)
+RUN = "run"
+LEAST_SPEED_M_S = 0.4  # a pelvis that advances faster on average is not on a treadmill
+SPREAD_CUTOFF_HZ = 2.0  # of the spread between few samples, which is noisy
+# Half-widths of 90 % intervals in standard deviations between samples, and the least half-widths; calibrated by
+# benchmarks/completion_intervals.py on people not trained on.
+WIDTH = 2.0
+LEAST_WIDTH_RAD, LEAST_WIDTH_M = np.radians(0.5), 0.002
+LONGEST_GAP_S = 1.0  # nothing of the stride is left to go by
+
+UNCONDITIONAL = Conditions()
+FORCE_COLUMNS = np.stack([GAIT[f"force_{side}"] for side in SIDE_NAMES])
+POSITION_GROUPS = ("pelvis_velocity", "pelvis_height")
+LEG_GROUPS = tuple(f"{joint}_{side}" for side in SIDE_NAMES for joint in ("hip", "knee", "ankle"))
+
+
+@dataclass(frozen=True)
+class Completion:
+    """A motion with everything filled in that was not observed.
+
+    Args:
+        motion: the median of the samples; every observed value exactly as given, and `observed` as it was.
+        is_filled: values that were completed, (T, C).
+        samples: as many motions, SI and radians, (N, T, C).
+        lower, upper: between which values each one lies, with 90 % confidence, (T, C); None of a single sample.
+        force_spread_n: standard deviation between samples of the forces that the model draws with the motion, ground
+            frame, (T, 2, 3).
+        belt_speed_m_s: that the completed motion goes with; None where it is still to be inferred.
+        warnings: one sentence each, for the user.
+        provenance: weights, samples, seed, version.
+    """
+
+    motion: Motion
+    is_filled: np.ndarray
+    samples: np.ndarray
+    lower: np.ndarray | None
+    upper: np.ndarray | None
+    force_spread_n: np.ndarray
+    belt_speed_m_s: float | None
+    warnings: tuple[str, ...]
+    provenance: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class MotionCompleter:
+    """The bundled or a user's own diffusion model, at work on motions of any length and model.
+
+    Args:
+        name: of the weights.
+        model: the network.
+        num_steps: evaluations of the network for a sample.
+    """
+
+    name: str
+    model: GaitDiffusion
+    num_steps: int = NUM_STEPS
+
+    @classmethod
+    def of(cls, weights: Weights) -> "MotionCompleter":
+        """From weights on disk.
+
+        Raises:
+            InputFileError: they are of another network, or do not fit their description.
+        """
+        return cls(weights.folder.name, build_diffusion_model(weights))
+
+    def __call__(
+        self,
+        trial: Trial,
+        *,
+        num_samples: int = 1,
+        seed: int = 0,
+        report: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Completion:
+        """Complete what `trial.motion.observed` says was not observed.
+
+        Args:
+            trial: its measured forces are not looked at.
+            num_samples: completions to draw, N.
+            seed: of the noise that they are drawn from; the k-th sample is the same whatever their number.
+            report: told how many samples are done, of how many.
+
+        Raises:
+            InvalidMotionError: nothing was observed.
+            InvalidModelError: the model lacks legs or feet.
+        """
+        trial = replace(trial, forces=None)
+        is_filled = completed_columns(trial)
+        trial = self._on_its_ground(trial, seed=seed)
+        state, frame = encode(trial)
+        states = self.completed_states(state, num_samples=num_samples, seed=seed)
+        samples, forces_n = [], []
+        for k, values in enumerate(states):
+            samples.append(_standing(trial, replace(state, values=values), frame, is_filled))
+            forces_n.append(_forces_n(values, frame, trial.motion.time_s))
+            report(k + 1, num_samples)
+        stacked = _on_one_turn(np.stack(samples), trial)
+        middle = np.where(is_filled, np.median(stacked, axis=0), trial.motion.values)
+        middle = trial.skeleton.with_coupled_values(middle)
+        lower, upper = _interval(stacked, middle, is_filled, trial)
+        return Completion(
+            motion=replace(trial.motion, values=middle),
+            is_filled=is_filled,
+            samples=stacked,
+            lower=lower,
+            upper=upper,
+            force_spread_n=np.std(forces_n, axis=0, ddof=1) if num_samples > 1 else np.zeros_like(forces_n[0]),
+            belt_speed_m_s=trial.belt_speed_m_s,
+            warnings=_gap_warnings(trial),
+            provenance={"weights": self.name, "samples": num_samples, "seed": seed, "version": __version__},
+        )
+
+    def completed_states(
+        self, state: State, *, num_samples: int, seed: int, conditions: Conditions = UNCONDITIONAL
+    ) -> np.ndarray:
+        """States (N, T, len(GAIT)) that agree with one where it is known, in one piece whatever their length."""
+        normalizer = self.model.normalizer
+        mask = np.broadcast_to(state.known, (num_samples, *state.known.shape)).astype(np.float32)
+        known = normalizer.apply(state.values) * mask
+        noise = np.stack(
+            [np.random.default_rng([seed, k]).standard_normal(state.values.shape) for k in range(num_samples)]
+        )
+        drawn = multistep(
+            TrialDenoiser(self.model, conditions),
+            torch.from_numpy(known),
+            torch.from_numpy(mask),
+            levels=noise_levels(self.num_steps, lowest=NOISE_RANGE[0], highest=NOISE_RANGE[1]),
+            noise=torch.from_numpy(noise.astype(np.float32)),
+        )
+        return np.where(state.known, state.values, normalizer.undo(drawn.numpy()))
+
+    def generate_states(
+        self,
+        num: int,
+        num_frames: int,
+        *,
+        speed_m_s: float,
+        height_m: float,
+        mass_kg: float,
+        activity: str,
+        seed: int = 0,
+    ) -> np.ndarray:
+        """States of whole gaits, forces included, of people and at speeds like these, (N, T, len(GAIT)).
+
+        Args:
+            num: of gaits, N.
+            num_frames: of each, at 100 Hz, T.
+            activity: "walk" or "run".
+        """
+        shape = (num_frames, len(GAIT))
+        nothing = State(GAIT, np.zeros(shape), np.zeros(shape, dtype=bool), np.arange(num_frames) / FRAME_RATE_HZ)
+        conditions = Conditions(speed_m_s, height_m, mass_kg / height_m**2, activity == RUN)
+        return self.completed_states(nothing, num_samples=num, seed=seed, conditions=conditions)
+
+    def _on_its_ground(self, trial: Trial, *, seed: int) -> Trial:
+        """With the speed of the ground, where incomplete legs can't tell it.
+
+        A motion without the pelvis' place is put on a floor. One without legs is completed once without what the
+        pelvis does over the ground, and tells the belt's speed then.
+        """
+        if trial.belt_speed_m_s is not None:
+            return trial
+        state, frame = encode(trial)
+        if not state.known.any():
+            raise InvalidMotionError(
+                f"{trial.name}: nothing of pelvis, trunk and legs was observed, so there is nothing to complete. "
+                "'gaitdynamics generate' draws whole gaits."
+            )
+        if not state.known[:, GAIT["pelvis_velocity"]].any():
+            return replace(trial, belt_speed_m_s=0.0)
+        if all(state.known[:, GAIT[group]].all(axis=1).mean() > 0.5 for group in LEG_GROUPS):
+            return trial
+        on_floor = replace(trial, belt_speed_m_s=0.0)
+        state, frame = encode(on_floor)
+        if state.values[:, GAIT["pelvis_velocity"][0]].mean() * frame.height_m > LEAST_SPEED_M_S:
+            return on_floor
+        known = state.known.copy()
+        known[:, GAIT["pelvis_velocity"]] = False
+        guess = replace(state, known=known)
+        (values,) = self.completed_states(guess, num_samples=1, seed=seed)
+        values[:, GAIT["pelvis_velocity"]] = state.values[:, GAIT["pelvis_velocity"]]
+        motion = decode_motion(replace(state, values=values), frame, on_floor)
+        pose = posed(trial.skeleton, motion.values)
+        rate_hz = motion.sampling_rate_hz
+        path = smoothed_path(
+            foot_paths(trial.skeleton, pose, height_m=trial.subject.height_m), sampling_rate_hz=rate_hz
+        )
+        speed = infer_belt_speed(path, heading_of(trial.skeleton, pose), sampling_rate_hz=rate_hz)
+        return replace(trial, belt_speed_m_s=speed)
+
+
+def _standing(trial: Trial, state: State, frame: ModelFrame, is_filled: np.ndarray) -> np.ndarray:
+    """Coordinates (T, C) of a completed state, joined to what was observed, with feet that stand."""
+    motion, skeleton = trial.motion, trial.skeleton
+    decoded = decode_motion(state, frame, trial).values
+    values = np.where(is_filled, decoded, motion.values)
+    for column in np.flatnonzero(is_filled.any(axis=0) & ~is_filled.all(axis=0)):
+        values[:, column] = bridged(
+            decoded[:, column],
+            motion.values[:, column],
+            is_known=~is_filled[:, column],
+            sampling_rate_hz=motion.sampling_rate_hz,
+        )
+    values = skeleton.with_coupled_values(values)
+    load_bw = frame.at_times(state.values[:, FORCE_COLUMNS[:, 1]], motion.time_s) / STANDARD_GRAVITY_M_S2
+    is_placed = not state.known[:, GAIT["pelvis_height"]].any()
+    standing = with_standing_feet(
+        skeleton,
+        values,
+        is_free=is_filled,
+        load_bw=load_bw,
+        sampling_rate_hz=motion.sampling_rate_hz,
+        height_m=frame.height_m,
+        belt_velocity_m_s=-frame.belt_speed_m_s * frame.heading,
+        floor_m=frame.origin_m[1] if is_placed else None,
+    )
+    return skeleton.with_coupled_values(standing)
+
+
+def _on_one_turn(samples: np.ndarray, trial: Trial) -> np.ndarray:
+    """Angles of all samples (N, T, C) within half a turn of the first's, on average: 350° is −10°."""
+    is_angle = np.array([coordinate.is_rotational for coordinate in trial.skeleton.coordinates])
+    turns = np.round((samples - samples[0]).mean(axis=1) / (2 * np.pi)) * is_angle
+    return samples - 2 * np.pi * turns[:, None]
+
+
+def _forces_n(values: np.ndarray, frame: ModelFrame, time_s: np.ndarray) -> np.ndarray:
+    """That a state holds, in the ground frame, (T, 2, 3)."""
+    force_n = frame.to_ground(values[:, FORCE_COLUMNS]) * frame.mass_kg
+    return frame.at_times(force_n.reshape(len(values), -1), time_s).reshape(len(time_s), 2, 3)
+
+
+def _interval(
+    samples: np.ndarray, middle: np.ndarray, is_filled: np.ndarray, trial: Trial
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Of 90 % confidence, (T, C) each; none of a single sample."""
+    if len(samples) < 2:
+        return None, None
+    rate_hz = trial.motion.sampling_rate_hz
+    variance = smooth(
+        ((samples - samples.mean(axis=0)) ** 2).sum(axis=0) / (len(samples) - 1),
+        cutoff_hz=min(SPREAD_CUTOFF_HZ, 0.4 * rate_hz),
+        sampling_rate_hz=rate_hz,
+    )
+    is_angle = np.array([coordinate.is_rotational for coordinate in trial.skeleton.coordinates])
+    least = np.where(is_angle, LEAST_WIDTH_RAD, LEAST_WIDTH_M)
+    half = np.where(is_filled, np.maximum(WIDTH * np.sqrt(np.maximum(variance, 0.0)), least), 0.0)
+    return middle - half, middle + half
+
+
+def _gap_warnings(trial: Trial) -> tuple[str, ...]:
+    """Moments of which so little is known that the completion is a guess."""
+    motion = trial.motion
+    columns = [motion.coordinates.index(name) for name in completable_coordinates(trial.skeleton)]
+    is_blind = np.logical_not(motion.observed[:, columns].any(axis=1))
+    found = [
+        (motion.time_s[start], motion.time_s[end - 1])
+        for start, end in intervals(is_blind)
+        if motion.time_s[end - 1] - motion.time_s[start] > LONGEST_GAP_S
+    ]
+    return tuple(
+        f"Nothing was observed from {first:.2f} s to {last:.2f} s, about a stride or longer: the completion there is "
+        "the model's idea of this gait. Look at its intervals."
+        for first, last in found
+    )
