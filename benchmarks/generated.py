@@ -31,7 +31,8 @@ from gaitdynamics.errors import GaitDynamicsError
 from gaitdynamics.io.study import read_study
 from gaitdynamics.state.codec import encode
 from gaitdynamics.state.layout import GAIT
-from gaitdynamics.tasks.estimators import Estimator, load_completer, load_estimator
+from gaitdynamics.tasks.draw_gait import load_gait_sampler
+from gaitdynamics.tasks.estimators import Estimator, load_estimator
 from gaitdynamics.tasks.generate_gait import StateSampler, Wish, generate_gaits
 from gaitdynamics.training.info import read_index
 from gaitdynamics.units import DEGREES_PER_RADIAN
@@ -61,7 +62,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     estimator = load_estimator(arguments.weights)
-    sampler = load_completer(arguments.completion)
+    sampler = load_gait_sampler(arguments.completion)
     index = read_index(arguments.data)
     study = read_study(arguments.study)
     people = people_like(index, arguments.num, seed=0)

@@ -15,7 +15,6 @@ from gaitdynamics.errors import InvalidMotionError
 from gaitdynamics.io.osim import read_model
 from gaitdynamics.maths.signals import bridged
 from gaitdynamics.state.codec import completed_columns, encode
-from gaitdynamics.state.layout import GAIT
 from gaitdynamics.state.parts import completable_coordinates, coordinates_of_parts, hidden
 from gaitdynamics.tasks.completed_forces import completed_trial, estimate_completed
 from gaitdynamics.tasks.estimate_forces import estimate_forces
@@ -159,10 +158,10 @@ def test_a_bridge_beyond_the_last_known_value_keeps_the_guess_moved_to_it() -> N
 class _Knowing:
     """A completer that draws the true state."""
 
-    def __init__(self, completer, values: np.ndarray) -> None:  # noqa: ANN001
+    def __init__(self, completer, values: np.ndarray) -> None:
         self.completer, self.values = completer, values
 
-    def __call__(self, trial: Trial):  # noqa: ANN204
+    def __call__(self, trial: Trial):
         knowing = replace(self.completer)
         object.__setattr__(knowing, "completed_states", lambda state, **options: self.values[None])
         return knowing(trial)

@@ -118,6 +118,25 @@ def test_the_soles_of_a_generated_walk_stand_on_the_floor(gait: GeneratedGait) -
     assert lowest_m.min() > -0.02
 
 
+def test_the_toes_of_a_generated_walk_do_not_sink_as_the_heel_rises(gait: GeneratedGait) -> None:
+    trial = gait.trial
+    skeleton, names = trial.skeleton, trial.skeleton.coordinate_names
+    tip_in_toes_m = np.array([0.0745, -0.02, 0.0]) * SMALL.height_m / BUNDLED.height_m
+
+    def lowest_tip_m(values: np.ndarray) -> float:
+        pose = posed(skeleton, values)
+        tips = [
+            pose.origin_m[:, k].numpy() + pose.rotation[:, k].numpy() @ tip_in_toes_m
+            for k in (skeleton.body_index[foot.toes] for foot in skeleton.feet if foot.toes is not None)
+        ]
+        return float(np.min(tips, axis=(0, 1))[1])
+
+    stiff = trial.motion.values.copy()
+    stiff[:, [names.index("mtp_angle_r"), names.index("mtp_angle_l")]] = 0.0
+    assert lowest_tip_m(stiff) < -0.02
+    assert lowest_tip_m(trial.motion.values) > -0.02
+
+
 def test_the_forces_of_a_generated_walk_carry_the_body(gait: GeneratedGait) -> None:
     mean_bw = mean_vertical_bw(gait.prediction.forces, body_weight_n=SMALL.body_weight_n)
     assert mean_bw == pytest.approx(1.0, abs=0.02)
@@ -126,15 +145,16 @@ def test_the_forces_of_a_generated_walk_carry_the_body(gait: GeneratedGait) -> N
 def test_the_same_seed_gives_the_same_gaits_and_another_seed_others(
     walking: WalkingStates, small_body: Skeleton
 ) -> None:
-    def values(seed: int) -> np.ndarray:
+    def values(seed: int, num: int = 2) -> np.ndarray:
         wish = Wish(SPEED_M_S, "walk", 2.0)
-        gaits = generate_gaits(small_body, SMALL, wish, num=2, sampler=walking, estimator=estimate_forces, seed=seed)
+        gaits = generate_gaits(small_body, SMALL, wish, num=num, sampler=walking, estimator=estimate_forces, seed=seed)
         return np.stack([each.trial.motion.values for each in gaits])
 
     first = values(3)
     np.testing.assert_array_equal(values(3), first)
     assert not np.allclose(values(4), first)
     assert not np.allclose(first[0], first[1])
+    np.testing.assert_array_equal(values(3, num=3)[:2], first)
 
 
 def test_a_motion_is_placed_on_the_floor_wherever_it_was(small_body: Skeleton, gait: GeneratedGait) -> None:

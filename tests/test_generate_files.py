@@ -17,7 +17,7 @@ from gaitdynamics.io.external_loads import read_loaded_plates
 from gaitdynamics.io.forces import ground_reaction_from_sides
 from gaitdynamics.io.motion import read_motion
 from gaitdynamics.io.osim import read_model
-from gaitdynamics.tasks import estimators
+from gaitdynamics.tasks import draw_gait, estimators
 from gaitdynamics.types.trial import Trial
 
 SMALL = ("--height", "1.6", "--mass", "55")
@@ -39,7 +39,7 @@ def run(
     folder.mkdir()
     monkeypatch.chdir(folder)
     monkeypatch.setenv("COLUMNS", "500")
-    monkeypatch.setattr(estimators, "load_completer", lambda name: walking)
+    monkeypatch.setattr(draw_gait, "load_gait_sampler", lambda name: walking)
 
     def command(*arguments: str | Path) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["gaitdynamics", *map(str, arguments)])

@@ -1,5 +1,6 @@
 """A generative model that knows one gait: the bundled walk, for tests of what is done with generated states."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,20 +37,12 @@ class WalkingStates:
         state, _ = encode(Trial("walk", BUNDLED, skeleton, motion, forces, 0.0, "bundled"))
         return cls(state.values)
 
-    def generate_states(
-        self,
-        num: int,
-        num_frames: int,
-        *,
-        speed_m_s: float,
-        height_m: float,
-        mass_kg: float,
-        activity: str,
-        seed: int,
+    def __call__(
+        self, seeds: Sequence[Sequence[int]], num_frames: int, *, speed_m_s: float, subject: Subject, activity: str
     ) -> np.ndarray:
-        """(num, num_frames, 44)."""
-        rng = np.random.default_rng(seed)
-        states = np.repeat(self.values[None, :num_frames], num, axis=0)
+        """(N, num_frames, 44)."""
+        states = np.repeat(self.values[None, :num_frames], len(seeds), axis=0)
         knees = np.concatenate([GAIT["knee_right_flexion"], GAIT["knee_left_flexion"]])
-        states[:, :, knees] += NOISE_RAD * rng.standard_normal((num, 1, 2))
+        for state, seed in zip(states, seeds, strict=True):
+            state[:, knees] += NOISE_RAD * np.random.default_rng(seed).standard_normal(2)
         return states

@@ -43,7 +43,8 @@ def generate(
             "give the person's --height and --mass, or a scaled --model that has them.", param_hint="--height, --mass"
         )
     from gaitdynamics.apps.generate_files import generate_files, own_body, scaled_body
-    from gaitdynamics.tasks.estimators import load_completer, load_estimator
+    from gaitdynamics.tasks.draw_gait import load_gait_sampler
+    from gaitdynamics.tasks.estimators import load_estimator
     from gaitdynamics.tasks.generate_gait import Wish, activity_at
 
     wish = Wish(speed, activity_at(speed) if activity is None else activity, seconds)
@@ -52,7 +53,7 @@ def generate(
         person = own_body(model, height_m=height, mass_kg=mass)
     elif height is not None and mass is not None:
         person, model_text = scaled_body(height_m=height, mass_kg=mass)
-    sampler, estimator = load_completer(completion), load_estimator(weights)
+    sampler, estimator = load_gait_sampler(completion), load_estimator(weights)
     with _bar() as bar:
         task = bar.add_task("Generating", total=None)
         written = generate_files(

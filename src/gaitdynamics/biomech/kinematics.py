@@ -19,7 +19,7 @@ from gaitdynamics.maths.rotations import (
     rotation_vector,
 )
 from gaitdynamics.maths.signals import smooth
-from gaitdynamics.types.skeleton import Joint, Pose, Skeleton
+from gaitdynamics.types.skeleton import Joint, Pose, Skeleton, once_per_skeleton
 from gaitdynamics.units import SIDES
 
 LEG_JOINTS = ("hip", "knee", "ankle")
@@ -107,6 +107,7 @@ def segment_rotation(skeleton: Skeleton, pose: Pose, body: str) -> np.ndarray:
     return (pose.rotation[..., index, :, :] @ _canonical_axes(skeleton)[index]).numpy()
 
 
+@once_per_skeleton
 def _canonical_axes(skeleton: Skeleton) -> torch.Tensor:
     """Every body's canonical axes in its own, (B, 3, 3)."""
     zero = posed(skeleton, np.zeros((1, len(skeleton.coordinates))))

@@ -4,28 +4,23 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gaitdynamics.biomech.anthropometry import trunk_joint
 from gaitdynamics.biomech.kinematics import (
-    LegJoint,
-    angles_of_rotation,
     chain_between,
     chain_columns,
     chain_rotation,
     foot_paths,
-    leg_joints,
     pelvis_of,
     posed,
-    rotation_of_angles,
     segment_rotations,
     with_chain_origin,
     with_chain_rotation,
 )
-from gaitdynamics.maths.rotations import flexion_adduction_rotation, from_flexion_adduction_rotation
 from gaitdynamics.state.frame import FRAME_RATE_HZ, ModelFrame, frame_and_pose, values_at_frames
 from gaitdynamics.state.layout import GAIT, StateLayout
+from gaitdynamics.state.links import links, pelvis_columns
 from gaitdynamics.types.ground_reaction import CONTACT_FORCE_N, GroundReaction
 from gaitdynamics.types.motion import Motion
-from gaitdynamics.types.skeleton import Joint, Pose, Skeleton
+from gaitdynamics.types.skeleton import Pose, Skeleton, once_per_skeleton
 from gaitdynamics.types.trial import Trial
 from gaitdynamics.units import SIDE_NAMES, SIDES
 
@@ -75,11 +70,10 @@ def encode(trial: Trial, *, floor_m: float = 0.0) -> tuple[State, ModelFrame]:
     values[:, GAIT["pelvis_height"]] = place[:, 1:2]
     turned = frame.to_heading(segments[:, pelvis].swapaxes(-1, -2)).swapaxes(-1, -2)
     values[:, GAIT["pelvis_rotation"]] = turned[:, :2].reshape(-1, 6)
-    links = _links(skeleton)
-    for link in links:
+    for link in links(skeleton):
         values[:, GAIT[link.group]] = link.angles(chain_rotation(skeleton, segments, link.chain))
 
-    for channel, columns in _columns_of_channels(skeleton, links).items():
+    for channel, columns in _columns_of_channels(skeleton).items():
         seen = np.all(motion.observed[:, columns], axis=1, keepdims=True)
         known[:, [channel]] = frame.holds_at_frames(seen, motion.time_s)
     if trial.forces is not None:
@@ -122,10 +116,13 @@ def decode_motion(state: State, frame: ModelFrame, trial: Trial) -> Motion:
     turned = _orthonormal(content[:, layout["pelvis_rotation"]].reshape(-1, 2, 3))
     in_ground = frame.to_ground(turned.swapaxes(-1, -2)).swapaxes(-1, -2)
     values = with_chain_rotation(skeleton, start, root, in_ground)
-    links = _links(skeleton)
-    for link in links:
+    for link in links(skeleton):
         values = with_chain_rotation(skeleton, values, link.chain, link.rotation(content[:, layout[link.group]]))
-    turning = [column for chain in (root, *(link.chain for link in links)) for column in chain_columns(skeleton, chain)]
+    turning = [
+        column
+        for chain in (root, *(link.chain for link in links(skeleton)))
+        for column in chain_columns(skeleton, chain)
+    ]
     is_angle = np.array([coordinate.is_rotational for coordinate in skeleton.coordinates])
     angles = [column for column in turning if is_angle[column]]
     values[:, angles] = np.unwrap(values[:, angles], axis=0)
@@ -176,38 +173,6 @@ def decode_forces(state: State, frame: ModelFrame, trial: Trial) -> GroundReacti
     )
 
 
-@dataclass(frozen=True)
-class _Link:
-    """A group of three angles, and the joints that together make them."""
-
-    group: str
-    chain: tuple[Joint, ...]
-    leg: LegJoint | None
-
-    def angles(self, rotation: np.ndarray) -> np.ndarray:
-        return flexion_adduction_rotation(rotation) if self.leg is None else angles_of_rotation(rotation, self.leg)
-
-    def rotation(self, angles: np.ndarray) -> np.ndarray:
-        return from_flexion_adduction_rotation(angles) if self.leg is None else rotation_of_angles(angles, self.leg)
-
-
-def _links(skeleton: Skeleton) -> tuple[_Link, ...]:
-    """Trunk, hips, knees and ankles; an ankle reaches from the shank to the hindfoot."""
-    side_names = dict(zip(SIDES, SIDE_NAMES, strict=True))
-    hindfoot = {foot.side: foot.hindfoot for foot in skeleton.feet}
-    links = []
-    for leg in leg_joints(skeleton):
-        distal = hindfoot[leg.side] if leg.name == "ankle" else leg.joint.child
-        chain = chain_between(skeleton, leg.joint.parent, distal)
-        links.append(_Link(f"{leg.name}_{side_names[leg.side]}", chain, leg))
-    first = trunk_joint(skeleton)
-    if first is not None:
-        branch = [body for body in skeleton.bodies if first in skeleton.path_to_root(body.name)]
-        torso = max(branch, key=lambda body: body.mass_kg)
-        links.append(_Link("lumbar", chain_between(skeleton, first.parent, torso.name), None))
-    return tuple(links)
-
-
 def completed_columns(trial: Trial) -> np.ndarray:
     """Which values a state decides that were not observed, (T, C).
 
@@ -215,9 +180,9 @@ def completed_columns(trial: Trial) -> np.ndarray:
     that was, is not among them (a subtalar joint held at zero), nor are those that the model locks or couples.
     """
     skeleton, motion = trial.skeleton, trial.motion
-    columns: set[int] = {column for found in _pelvis_columns(skeleton).values() for column in found}
+    columns: set[int] = {column for found in pelvis_columns(skeleton).values() for column in found}
     result = np.zeros(motion.values.shape, dtype=bool)
-    for link in _links(skeleton):
+    for link in links(skeleton):
         first = chain_columns(skeleton, link.chain[:1])
         columns |= set(first)
         is_ever_seen = bool(motion.observed[:, first].any())
@@ -229,19 +194,20 @@ def completed_columns(trial: Trial) -> np.ndarray:
     return result
 
 
-def _columns_of_channels(skeleton: Skeleton, links: tuple[_Link, ...]) -> dict[int, list[int]]:
+@once_per_skeleton
+def _columns_of_channels(skeleton: Skeleton) -> dict[int, list[int]]:
     """Which coordinates must be observed for a channel to be known; channels that hang on none are left out.
 
     Of a joint with several coordinates, each belongs to the canonical angle that it changes most.
     """
     found = {
         int(channel): columns
-        for group, columns in _pelvis_columns(skeleton).items()
+        for group, columns in pelvis_columns(skeleton).items()
         for channel in GAIT[group]
         if columns
     }
     zero = np.zeros(len(skeleton.coordinates))
-    for link in links:
+    for link in links(skeleton):
         columns = chain_columns(skeleton, link.chain[:1])
         if not columns:
             continue
@@ -253,25 +219,6 @@ def _columns_of_channels(skeleton: Skeleton, links: tuple[_Link, ...]) -> dict[i
             own = [column for column, angle in zip(columns, main, strict=True) if angle == k]
             found[int(channel)] = own or columns
     return found
-
-
-def _pelvis_columns(skeleton: Skeleton) -> dict[str, list[int]]:
-    """Which coordinates are behind the pelvis' groups."""
-    root = chain_between(skeleton, "ground", pelvis_of(skeleton))
-    sliding = chain_columns(skeleton, root, is_sliding=True)
-    zero = np.zeros((1, len(skeleton.coordinates)))
-    pelvis = skeleton.body_index[pelvis_of(skeleton)]
-    rising = []
-    for column in sliding:
-        raised = zero.copy()
-        raised[:, column] = 1.0
-        moved = (posed(skeleton, raised).origin_m - posed(skeleton, zero).origin_m)[0, pelvis].numpy()
-        rising += [column] if abs(moved[1]) > np.hypot(moved[0], moved[2]) else []
-    return {
-        "pelvis_velocity": [column for column in sliding if column not in rising],
-        "pelvis_height": rising,
-        "pelvis_rotation": chain_columns(skeleton, root),
-    }
 
 
 def _orthonormal(rows: np.ndarray) -> np.ndarray:

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from gaitdynamics.biomech.anthropometry import trunk_joint
-from gaitdynamics.biomech.kinematics import LEG_JOINTS, chain_between, chain_columns, leg_joints, pelvis_of
+from gaitdynamics.biomech.kinematics import LEG_JOINTS, chain_columns
 from gaitdynamics.errors import InvalidMotionError, UnknownCoordinateError
-from gaitdynamics.types.skeleton import Joint, Skeleton
+from gaitdynamics.state.links import links, pelvis_columns
+from gaitdynamics.types.skeleton import Skeleton
 from gaitdynamics.types.trial import Trial
 from gaitdynamics.units import SIDE_NAMES, SIDES
 
@@ -93,28 +93,16 @@ def hidden(trial: Trial, coordinates: Sequence[str], *, interval_s: tuple[float,
 
 def _coordinates_behind(skeleton: Skeleton) -> dict[str, tuple[str, ...]]:
     """Free coordinates of every part that is not made of others; none where the model has no such joint."""
-    root = chain_between(skeleton, "ground", pelvis_of(skeleton))
-    columns = {
-        "trunk": chain_columns(skeleton, _trunk_chain(skeleton)),
-        "pelvis_position": chain_columns(skeleton, root, is_sliding=True),
-        "pelvis_orientation": chain_columns(skeleton, root),
+    columns: dict[str, list[int]] = {atom: [] for atom in _ATOMS}
+    columns |= {
+        "trunk" if link.group == "lumbar" else link.group: chain_columns(skeleton, link.chain)
+        for link in links(skeleton)
     }
-    hindfoot = {foot.side: foot.hindfoot for foot in skeleton.feet}
-    for leg in leg_joints(skeleton):
-        distal = hindfoot[leg.side] if leg.name == "ankle" else leg.joint.child
-        chain = chain_between(skeleton, leg.joint.parent, distal)
-        columns[f"{leg.name}_{_HOW_A_SIDE_IS_SHORTENED[leg.side]}"] = chain_columns(skeleton, chain)
+    pelvis = pelvis_columns(skeleton)
+    columns["pelvis_position"] = [*pelvis["pelvis_velocity"], *pelvis["pelvis_height"]]
+    columns["pelvis_orientation"] = pelvis["pelvis_rotation"]
     names = skeleton.coordinate_names
     return {atom: tuple(names[column] for column in columns[atom]) for atom in _ATOMS}
-
-
-def _trunk_chain(skeleton: Skeleton) -> tuple[Joint, ...]:
-    first = trunk_joint(skeleton)
-    if first is None:
-        return ()
-    branch = [body for body in skeleton.bodies if first in skeleton.path_to_root(body.name)]
-    torso = max(branch, key=lambda body: body.mass_kg)
-    return chain_between(skeleton, first.parent, torso.name)
 
 
 def _of_name(skeleton: Skeleton, name: str, behind: dict[str, tuple[str, ...]]) -> tuple[str, ...]:

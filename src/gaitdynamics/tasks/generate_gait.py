@@ -1,11 +1,12 @@
 """New gaits of a body, with forces: nothing is known but speed, body and activity."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
+from gaitdynamics.biomech.flat_toes import with_flat_toes
 from gaitdynamics.biomech.kinematics import (
     chain_between,
     chain_columns,
@@ -19,6 +20,7 @@ from gaitdynamics.errors import InvalidMotionError
 from gaitdynamics.state.codec import State, decode_motion
 from gaitdynamics.state.frame import FRAME_RATE_HZ, ModelFrame
 from gaitdynamics.state.layout import GAIT
+from gaitdynamics.tasks.draw_gait import RUN, WALK
 from gaitdynamics.tasks.estimators import Estimator
 from gaitdynamics.types.motion import Motion
 from gaitdynamics.types.prediction import Prediction
@@ -27,7 +29,6 @@ from gaitdynamics.types.subject import Subject
 from gaitdynamics.types.trial import Trial
 from gaitdynamics.units import SIDE_NAMES, STANDARD_GRAVITY_M_S2
 
-WALK, RUN = "walk", "run"
 ACTIVITIES = (WALK, RUN)
 WALK_TO_RUN_M_S = 2.0  # people change over at about this speed (Hreljac 1993, Med Sci Sports Exerc 25:1158)
 TRAINED_SPEEDS_M_S = {WALK: (0.7, 2.2), RUN: (2.0, 5.0)}
@@ -35,24 +36,22 @@ TRAINED_HEIGHTS_M = (1.1, 2.0)
 TRAINED_BMIS_KG_M2 = (15.0, 30.0)
 SPEED_RANGE_M_S = (0.2, 12.5)  # a shuffle to the fastest sprint
 DURATION_RANGE_S = (1.0, 60.0)
-MOST_DRAWS = 3
-SEED_STRIDE = 1_000_003  # between the seeds of one draw and the next
+MOST_ATTEMPTS = 3
+BATCH_GAITS = 16
 STANCE_LOAD_BW = 0.5  # on both feet together: somebody certainly stands
 
 
 class StateSampler(Protocol):
-    """A generative model of gait: states of the layout GAIT, (N, T, D); the same seed gives the same states."""
+    """A generative model of gait: states of the layout GAIT, (N, T, D), one for each seed; `GaitSampler` is one."""
 
-    def generate_states(
+    def __call__(
         self,
-        num: int,
+        seeds: Sequence[Sequence[int]],
         num_frames: int,
         *,
         speed_m_s: float,
-        height_m: float,
-        mass_kg: float,
+        subject: Subject,
         activity: str,
-        seed: int,
     ) -> np.ndarray: ...
 
 
@@ -144,37 +143,37 @@ def generate_gaits(
     Args:
         skeleton: of the subject's mass and size.
         num: how many.
-        seed: of the random numbers; the first gaits of a larger number need not be those of a smaller one.
+        seed: of the random numbers; the k-th gait is the same however many there are.
         report: told how many gaits are done, of how many.
 
     Raises:
         InvalidMotionError: what was drawn is no gait, again and again.
     """
-    gaits: list[GeneratedGait] = []
-    for draw in range(MOST_DRAWS):
-        missing = num - len(gaits)
-        states = sampler.generate_states(
-            missing,
-            wish.num_frames,
-            speed_m_s=wish.speed_m_s,
-            height_m=subject.height_m,
-            mass_kg=subject.mass_kg,
-            activity=wish.activity,
-            seed=seed + draw * SEED_STRIDE,
+    gaits: dict[int, GeneratedGait] = {}
+    for attempt in range(MOST_ATTEMPTS):
+        missing = [k for k in range(num) if k not in gaits]
+        for first in range(0, len(missing), BATCH_GAITS):
+            numbers = missing[first : first + BATCH_GAITS]
+            states = sampler(
+                [(seed, k, attempt) for k in numbers],
+                wish.num_frames,
+                speed_m_s=wish.speed_m_s,
+                subject=subject,
+                activity=wish.activity,
+            )
+            for k, values in zip(numbers, states, strict=True):
+                trial = gait_of_state(values, skeleton, subject, name=f"{wish.activity}_{k + 1}")
+                try:
+                    gaits[k] = GeneratedGait(trial, estimator(trial, seed=seed))
+                except InvalidMotionError:
+                    continue  # no foot stands: drawn again
+                report(len(gaits), num)
+    if len(gaits) < num:
+        raise InvalidMotionError(
+            f"of {num} gaits at {wish.speed_m_s:g} m/s, {num - len(gaits)} were none: no foot ever stood on the "
+            f"ground, in {MOST_ATTEMPTS} attempts. Ask for a speed and a body nearer to people's, or use other weights."
         )
-        for values in states:
-            trial = gait_of_state(values, skeleton, subject, name=f"{wish.activity}_{len(gaits) + 1}")
-            try:
-                gaits.append(GeneratedGait(trial, estimator(trial, seed=seed)))
-            except InvalidMotionError:
-                continue  # no foot stands: drawn again
-            report(len(gaits), num)
-        if len(gaits) == num:
-            return tuple(gaits)
-    raise InvalidMotionError(
-        f"of {num} gaits at {wish.speed_m_s:g} m/s, {num - len(gaits)} were none: no foot ever stood on the ground, "
-        f"in {MOST_DRAWS} attempts. Ask for a speed and a body nearer to people's, or use other weights."
-    )
+    return tuple(gaits[k] for k in range(num))
 
 
 def gait_of_state(values: np.ndarray, skeleton: Skeleton, subject: Subject, *, name: str) -> Trial:
@@ -212,7 +211,8 @@ def gait_of_state(values: np.ndarray, skeleton: Skeleton, subject: Subject, *, n
         belt_velocity_m_s=np.zeros(3),
     )
     placed = placed_on_floor(skeleton, moved, load_bw=load_bw, height_m=subject.height_m)
-    return replace(trial, motion=replace(motion, values=skeleton.with_coupled_values(placed)))
+    rolling = with_flat_toes(skeleton, placed, height_m=subject.height_m)
+    return replace(trial, motion=replace(motion, values=skeleton.with_coupled_values(rolling)))
 
 
 def vertical_load_bw(values: np.ndarray) -> np.ndarray:

@@ -132,9 +132,7 @@ class _Run:
         weights = recipe.weights([shards.recordings[number] for number in trained])
         length = recipe.window_frames
         sampler = Sampler.of(shards, trained, weights=weights, seed=seed, length=length)
-        validation = covering(
-            shards, held_out, largest_num=recipe.num_validation_windows, seed=seed, length=length
-        )
+        validation = covering(shards, held_out, largest_num=recipe.num_validation_windows, seed=seed, length=length)
         with seeded(torch.device("cpu"), seed, INITIALISATION):
             model = recipe.make_model(shards, trained)
         learner = Learner(model, recipe, ranks=ranks, seed=seed)

@@ -9,8 +9,10 @@ free joints and welds are special cases of it.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, wraps
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
@@ -19,6 +21,7 @@ from gaitdynamics.errors import InvalidModelError
 from gaitdynamics.types.side import side_of
 from gaitdynamics.units import SIDE_NAMES, SIDES
 
+T = TypeVar("T")
 DIFFERENCE_S = 1e-4  # for velocities; a joint turns by a thousandth of a radian in it
 
 
@@ -476,3 +479,16 @@ def _compile(skeleton: Skeleton, dtype: torch.dtype, device: torch.device) -> _C
         body_com=tensor([body.com_in_body_m for body in bodies]),
         body_inertia=tensor([body.inertia_in_body_kgm2 for body in bodies]),
     )
+
+
+def once_per_skeleton(compute: Callable[[Skeleton], T]) -> Callable[[Skeleton], T]:
+    """Remember with each skeleton what is computed from it alone; the result is not to be changed."""
+
+    @wraps(compute)
+    def remembering(skeleton: Skeleton) -> T:
+        memory = skeleton.__dict__.setdefault("_memory", {})
+        if compute not in memory:
+            memory[compute] = compute(skeleton)
+        return cast(T, memory[compute])
+
+    return remembering
