@@ -56,7 +56,7 @@ def distance_tables(
             channels = np.mean(totals[name], axis=0) if name in totals else None
             joint = None if channels is None else float(np.nanmean(channels[_angle_columns()]))
             force = None if channels is None else float(np.nanmean(channels[_force_columns()]))
-            all_ = None if channels is None else float(np.nanmean(channels))
+            all_ = None if channels is None else float(np.nanmean(channels[_comparable_columns()]))
             kinetic = float(np.mean(kinetics[name])) if name in kinetics else None
             rows.append([f"{activity}: people A and {name}", joint, force, all_, kinetic])
             figures[f"{activity}, {name}"] = {
@@ -69,7 +69,8 @@ def distance_tables(
                 else {n: None if np.isnan(v) else float(v) for n, v in zip(GAIT.names, channels.tolist(), strict=True)},
             }
         of_b, of_ours = (np.mean(totals[name], axis=0) for name in ("people B", generated.name))
-        furthest = np.argsort(-np.nan_to_num(of_ours))[:FURTHEST]
+        comparable = _comparable_columns()
+        furthest = comparable[np.argsort(-np.nan_to_num(of_ours[comparable]))[:FURTHEST]]
         channel_rows += [[f"{activity}: {GAIT.names[i]}", float(of_b[i]), float(of_ours[i])] for i in furthest]
     first_table = table(["mean over", "joint angles", "forces", "all channels", "kinetics, Fréchet"], rows)
     second = table(["the channels furthest apart", "A and B", "A and generated"], channel_rows)
@@ -121,6 +122,11 @@ def _channel_distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 def _angle_columns() -> np.ndarray:
     return np.concatenate([GAIT[name] for name in ANGLES])
+
+
+def _comparable_columns() -> np.ndarray:
+    """All but what a knee does beside bending, which is the model's to say."""
+    return np.array([i for i, c in enumerate(GAIT.channels) if not c.group.startswith("knee") or c.name in ANGLES])
 
 
 def _force_columns() -> np.ndarray:

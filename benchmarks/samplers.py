@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from _record import record, table
+from _record import insert, record, table
 
 from gaitdynamics.biomech.physics import physics_of
 from gaitdynamics.errors import GaitDynamicsError
 from gaitdynamics.io.study import StudyTrial, read_study
 from gaitdynamics.model.checkpoint import load_weights
-from gaitdynamics.model.diffusion import GaitDiffusion, TrialDenoiser, build_diffusion_model
+from gaitdynamics.model.diffusion import Conditions, GaitDiffusion, TrialDenoiser, build_diffusion_model
 from gaitdynamics.model.published import DIFFUSION, build_diffusion, normalizer_of
 from gaitdynamics.model.published_denoiser import as_denoiser, published_levels
 from gaitdynamics.model.published_state import PublishedState, decode_coordinates, encode_canonical
@@ -27,7 +27,7 @@ from gaitdynamics.state.codec import encode
 from gaitdynamics.state.layout import GAIT, PUBLISHED
 from gaitdynamics.state.normalizer import Normalizer
 from gaitdynamics.state.windows import WINDOW_FRAMES, cut, merge
-from gaitdynamics.tasks.estimators import load_all
+from gaitdynamics.tasks.estimators import load_all, weights_folder
 from gaitdynamics.tasks.fill_motion import NOISE_RANGE
 from gaitdynamics.tasks.learned_forces import frame_times
 from gaitdynamics.training.corpus import load_trial
@@ -35,6 +35,7 @@ from gaitdynamics.units import SIDE_NAMES, SIDES
 
 GAP_FRAMES, GAP_EVERY = 20, 150  # 200 ms in the middle of every 1.5 s
 # Which joints of which sides are hidden; the columns of `angles` that are compared.
+ROOT = Path(__file__).parents[1]
 MASKS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "hips": (("hip",), SIDE_NAMES),
     "knees": (("knee",), SIDE_NAMES),
@@ -74,7 +75,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("study", type=Path, help="folder of people with models, motions and measured forces")
     parser.add_argument("--authors", required=True, help="weights of the authors' diffusion architecture")
-    parser.add_argument("--ours", help="weights of our diffusion model")
+    parser.add_argument("--ours", default="starter_diffusion", help="our diffusion model (default: starter_diffusion)")
     parser.add_argument("--split", default="validation", help="of the study (default: validation)")
     parser.add_argument("--seconds", type=float, default=6.0, help="of each trial at most (default: 6)")
     parser.add_argument("--trials", type=int, default=1000, help="at most, evenly chosen (default: all)")
@@ -85,9 +86,7 @@ def main() -> None:
     picked = np.unique(np.linspace(0, len(chosen) - 1, min(arguments.trials, len(chosen))).astype(int))
     found = (stretch_of(chosen[number], arguments.seconds) for number in picked)
     stretches = [stretch for stretch in found if stretch is not None]
-    methods = authors_methods(arguments.authors, num_passes=arguments.passes)
-    if arguments.ours is not None:
-        methods += our_methods(arguments.ours)
+    methods = [*authors_methods(arguments.authors, num_passes=arguments.passes), *our_methods(arguments.ours)]
     rows = []
     for method in methods:
         spent_s, row = 0.0, []
@@ -108,7 +107,9 @@ def main() -> None:
         f"over {len(stretches)} stretches, {total_s:.0f} s of the {arguments.split} people's motion. Processor "
         "time of one core per minute of motion. Each network in its own state; both were trained on the same people."
     )
-    record("samplers", f"# Samplers\n\n{note}\n\n{table(head, rows, digits=1)}")
+    text = f"{note}\n\n{table(head, rows, digits=1)}"
+    record("samplers", f"# Samplers\n\n{text}")
+    insert(ROOT / "docs" / "diffusion.md", text, mark="samplers")
 
 
 def stretch_of(study_trial: StudyTrial, seconds: float) -> Stretch | None:
@@ -237,8 +238,8 @@ def authors_methods(weights: str, *, num_passes: int) -> list[Method]:
 
 def our_methods(weights: str) -> list[Method]:
     """Ours, which needs no replacement."""
-    model: GaitDiffusion = build_diffusion_model(load_weights(Path(weights)))
-    denoise: Denoise = TrialDenoiser(model)
+    model: GaitDiffusion = build_diffusion_model(load_weights(weights_folder(weights)))
+    denoise: Denoise = TrialDenoiser(model, Conditions())
 
     def second_order(num_steps: int) -> Fill:
         levels = noise_levels(num_steps, lowest=NOISE_RANGE[0], highest=NOISE_RANGE[1])

@@ -9,11 +9,13 @@ import pytest
 from conftest import ASSETS
 from walking_states import BUNDLED, WalkingStates
 
+from gaitdynamics.biomech.carried_body import with_carried_body
 from gaitdynamics.biomech.kinematics import foot_paths, pelvis_of, posed
 from gaitdynamics.biomech.realism import mean_vertical_bw, newton_euler_residual
 from gaitdynamics.errors import InvalidMotionError
 from gaitdynamics.io.osim import read_model
 from gaitdynamics.io.scaled_model import scaled_model
+from gaitdynamics.maths.signals import second_derivative
 from gaitdynamics.tasks.estimate_forces import estimate_forces
 from gaitdynamics.tasks.generate_gait import (
     GeneratedGait,
@@ -21,7 +23,6 @@ from gaitdynamics.tasks.generate_gait import (
     activity_at,
     generate_gaits,
     placed_on_floor,
-    vertical_load_bw,
 )
 from gaitdynamics.types.ground_reaction import GroundReaction
 from gaitdynamics.types.motion import Motion
@@ -168,10 +169,21 @@ def test_a_motion_is_placed_on_the_floor_wherever_it_was(small_body: Skeleton, g
     np.testing.assert_allclose(again, once, atol=1e-9)
 
 
-def test_the_load_of_a_state_is_its_vertical_force_in_body_weights(walking: WalkingStates) -> None:
-    load_bw = vertical_load_bw(walking.values)
-    assert load_bw.shape == (len(walking.values), 2)
-    assert load_bw.sum(axis=1).mean() == pytest.approx(1.0, abs=0.05)
+def test_a_body_is_carried_as_the_forces_say_and_a_consistent_one_is_left_alone(body: Skeleton, walk: Motion) -> None:
+    rate_hz = walk.sampling_rate_hz
+    com_m = body.centre_of_mass(posed(body, walk.values)).numpy()
+    weight_n = np.array([0.0, BUNDLED.body_weight_n, 0.0])
+    force_n = BUNDLED.mass_kg * second_derivative(com_m, sampling_rate_hz=rate_hz) + weight_n
+    kept = with_carried_body(body, walk.values, force_n=force_n, sampling_rate_hz=rate_hz)
+    np.testing.assert_allclose(kept, walk.values, atol=1e-6)
+
+    shaken = walk.values.copy()
+    height = body.coordinate_names.index("pelvis_ty")
+    shaken[:, height] += 0.002 * np.sin(2 * np.pi * 5.0 * walk.time_s)
+    calmed = with_carried_body(body, shaken, force_n=force_n, sampling_rate_hz=rate_hz)
+    inner = slice(20, -20)
+    assert np.abs(calmed - walk.values)[inner, height].max() < 0.0002
+    np.testing.assert_allclose(np.delete(calmed, height, axis=1), np.delete(shaken, height, axis=1), atol=1e-6)
 
 
 @pytest.mark.parametrize(("speed_m_s", "activity"), [(0.8, "walk"), (1.9, "walk"), (2.0, "run"), (5.0, "run")])

@@ -1,5 +1,6 @@
 """A trial as what a network sees, and back."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,6 +25,7 @@ from gaitdynamics.types.skeleton import Pose, Skeleton, once_per_skeleton
 from gaitdynamics.types.trial import Trial
 from gaitdynamics.units import SIDE_NAMES, SIDES
 
+PELVIS_GROUPS = frozenset({"pelvis_velocity", "pelvis_height", "pelvis_rotation"})  # where the pelvis is hangs on all
 NUDGE_RAD = 0.1  # by which a coordinate is turned, to see which angle it is
 
 
@@ -96,7 +98,7 @@ def decode(state: State, frame: ModelFrame, trial: Trial) -> tuple[Motion, Groun
     return motion, decode_forces(state, frame, replace(trial, motion=motion))
 
 
-def decode_motion(state: State, frame: ModelFrame, trial: Trial) -> Motion:
+def decode_motion(state: State, frame: ModelFrame, trial: Trial, *, groups: Collection[str] = GAIT.groups) -> Motion:
     """Coordinates under which the trial's model moves as a state says.
 
     Pelvis, trunk, hips, knees and ankles follow the state. Coordinates that it does not hold (arms, toes), and those
@@ -107,33 +109,40 @@ def decode_motion(state: State, frame: ModelFrame, trial: Trial) -> Motion:
         state: of the layout GAIT.
         frame: of the trial.
         trial: its motion gives times, and the coordinates from which the search starts.
+        groups: of the state that are decoded; what belongs to others stays as it is in the trial.
     """
     layout, content = state.layout, state.values.astype(np.float64)
     skeleton, motion = trial.skeleton, trial.motion
     start = values_at_frames(trial, frame)
 
     root = chain_between(skeleton, "ground", pelvis_of(skeleton))
-    turned = _orthonormal(content[:, layout["pelvis_rotation"]].reshape(-1, 2, 3))
-    in_ground = frame.to_ground(turned.swapaxes(-1, -2)).swapaxes(-1, -2)
-    values = with_chain_rotation(skeleton, start, root, in_ground)
+    chains, values = [], start
+    if "pelvis_rotation" in groups:
+        turned = _orthonormal(content[:, layout["pelvis_rotation"]].reshape(-1, 2, 3))
+        in_ground = frame.to_ground(turned.swapaxes(-1, -2)).swapaxes(-1, -2)
+        values = with_chain_rotation(skeleton, values, root, in_ground)
+        chains.append(root)
     for link in links(skeleton):
-        values = with_chain_rotation(skeleton, values, link.chain, link.rotation(content[:, layout[link.group]]))
-    turning = [
-        column
-        for chain in (root, *(link.chain for link in links(skeleton)))
-        for column in chain_columns(skeleton, chain)
-    ]
+        if link.group in groups:
+            rotation = link.rotation(content[:, layout[link.group]])
+            values = with_chain_rotation(skeleton, values, link.chain, rotation)
+            chains.append(link.chain)
+    turning = [column for chain in chains for column in chain_columns(skeleton, chain)]
     is_angle = np.array([coordinate.is_rotational for coordinate in skeleton.coordinates])
     angles = [column for column in turning if is_angle[column]]
+    values = values.copy()
     values[:, angles] = np.unwrap(values[:, angles], axis=0)
 
-    place = np.zeros((len(values), 3))
-    steps = content[:-1, layout["pelvis_velocity"]] / FRAME_RATE_HZ
-    place[1:, [0, 2]] = np.cumsum(steps, axis=0)
-    place[:, 1] = content[:, layout["pelvis_height"]][:, 0]
-    values = with_chain_origin(skeleton, values, root, frame.undo(place))
+    sliding = []
+    if not PELVIS_GROUPS.isdisjoint(groups):
+        place = np.zeros((len(values), 3))
+        steps = content[:-1, layout["pelvis_velocity"]] / FRAME_RATE_HZ
+        place[1:, [0, 2]] = np.cumsum(steps, axis=0)
+        place[:, 1] = content[:, layout["pelvis_height"]][:, 0]
+        values = with_chain_origin(skeleton, values, root, frame.undo(place))
+        sliding = chain_columns(skeleton, root, is_sliding=True)
 
-    moved = sorted({*turning, *chain_columns(skeleton, root, is_sliding=True)})
+    moved = sorted({*turning, *sliding})
     result = motion.values.copy()
     result[:, moved] += frame.at_times(values[:, moved] - start[:, moved], motion.time_s)
     return replace(motion, values=skeleton.with_coupled_values(result))

@@ -25,7 +25,7 @@ from gaitdynamics.types.trial import Trial
 from gaitdynamics.units import SIDE_NAMES, STANDARD_GRAVITY_M_S2
 
 DEFAULT_SAMPLES = 4
-NUM_STEPS = 8
+NUM_STEPS = 6
 NOISE_RANGE = (0.05, 80.0)
 RUN = "run"
 LEAST_SPEED_M_S = 0.4  # a pelvis that advances faster on average is not on a treadmill
@@ -38,7 +38,6 @@ LONGEST_GAP_S = 1.0  # nothing of the stride is left to go by
 
 UNCONDITIONAL = Conditions()
 FORCE_COLUMNS = np.stack([GAIT[f"force_{side}"] for side in SIDE_NAMES])
-POSITION_GROUPS = ("pelvis_velocity", "pelvis_height")
 LEG_GROUPS = tuple(f"{joint}_{side}" for side in SIDE_NAMES for joint in ("hip", "knee", "ankle"))
 
 
@@ -220,7 +219,8 @@ class MotionCompleter:
 def _standing(trial: Trial, state: State, frame: ModelFrame, is_filled: np.ndarray) -> np.ndarray:
     """Coordinates (T, C) of a completed state, joined to what was observed, with feet that stand."""
     motion, skeleton = trial.motion, trial.skeleton
-    decoded = decode_motion(state, frame, trial).values
+    incomplete = [group for group in GAIT.groups if not state.known[:, GAIT[group]].all()]
+    decoded = decode_motion(state, frame, trial, groups=incomplete).values
     values = np.where(is_filled, decoded, motion.values)
     for column in np.flatnonzero(is_filled.any(axis=0) & ~is_filled.all(axis=0)):
         values[:, column] = bridged(

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+from gaitdynamics.biomech.carried_body import with_carried_body
 from gaitdynamics.biomech.flat_toes import with_flat_toes
 from gaitdynamics.biomech.kinematics import (
     chain_between,
@@ -20,6 +21,7 @@ from gaitdynamics.errors import InvalidMotionError
 from gaitdynamics.state.codec import State, decode_motion
 from gaitdynamics.state.frame import FRAME_RATE_HZ, ModelFrame
 from gaitdynamics.state.layout import GAIT
+from gaitdynamics.state.steady_strides import with_steady_strides
 from gaitdynamics.tasks.draw_gait import RUN, WALK
 from gaitdynamics.tasks.estimators import Estimator
 from gaitdynamics.types.motion import Motion
@@ -27,7 +29,7 @@ from gaitdynamics.types.prediction import Prediction
 from gaitdynamics.types.skeleton import Skeleton
 from gaitdynamics.types.subject import Subject
 from gaitdynamics.types.trial import Trial
-from gaitdynamics.units import SIDE_NAMES, STANDARD_GRAVITY_M_S2
+from gaitdynamics.units import SIDE_NAMES
 
 ACTIVITIES = (WALK, RUN)
 WALK_TO_RUN_M_S = 2.0  # people change over at about this speed (Hreljac 1993, Med Sci Sports Exerc 25:1158)
@@ -38,6 +40,8 @@ SPEED_RANGE_M_S = (0.2, 12.5)  # a shuffle to the fastest sprint
 DURATION_RANGE_S = (1.0, 60.0)
 MOST_ATTEMPTS = 3
 BATCH_GAITS = 16
+NUM_ROUNDS = 2  # legs that stand elsewhere move the centre of mass a little
+FORCE_COLUMNS = np.stack([GAIT[f"force_{side}"] for side in SIDE_NAMES])
 STANCE_LOAD_BW = 0.5  # on both feet together: somebody certainly stands
 
 
@@ -162,7 +166,8 @@ def generate_gaits(
                 activity=wish.activity,
             )
             for k, values in zip(numbers, states, strict=True):
-                trial = gait_of_state(values, skeleton, subject, name=f"{wish.activity}_{k + 1}")
+                steady = with_steady_strides(values)
+                trial = gait_of_state(steady, skeleton, subject, name=f"{wish.activity}_{k + 1}")
                 try:
                     gaits[k] = GeneratedGait(trial, estimator(trial, seed=seed))
                 except InvalidMotionError:
@@ -177,7 +182,7 @@ def generate_gaits(
 
 
 def gait_of_state(values: np.ndarray, skeleton: Skeleton, subject: Subject, *, name: str) -> Trial:
-    """The motion of a body that a state stands for, its loaded feet at rest on the floor.
+    """The motion of a body that a state stands for: it moves as the state's forces say, and loaded feet stand.
 
     Args:
         values: of the layout GAIT, (T, D).
@@ -200,25 +205,23 @@ def gait_of_state(values: np.ndarray, skeleton: Skeleton, subject: Subject, *, n
     state = State(GAIT, values, np.ones(values.shape, dtype=bool), frame.time_s)
     motion = decode_motion(state, frame, trial)
 
-    load_bw = vertical_load_bw(values)
-    moved = with_standing_feet(
-        skeleton,
-        motion.values,
-        is_free=np.broadcast_to(_of_legs(skeleton), motion.values.shape),
-        load_bw=load_bw,
-        sampling_rate_hz=FRAME_RATE_HZ,
-        height_m=subject.height_m,
-        belt_velocity_m_s=np.zeros(3),
-    )
+    force_n = values[:, FORCE_COLUMNS] * subject.mass_kg
+    load_bw = np.maximum(force_n[:, :, 1], 0.0) / subject.body_weight_n
+    moved = motion.values
+    for _ in range(NUM_ROUNDS):
+        carried = with_carried_body(skeleton, moved, force_n=force_n.sum(axis=1), sampling_rate_hz=FRAME_RATE_HZ)
+        moved = with_standing_feet(
+            skeleton,
+            carried,
+            is_free=np.broadcast_to(_of_legs(skeleton), carried.shape),
+            load_bw=load_bw,
+            sampling_rate_hz=FRAME_RATE_HZ,
+            height_m=subject.height_m,
+            belt_velocity_m_s=np.zeros(3),
+        )
     placed = placed_on_floor(skeleton, moved, load_bw=load_bw, height_m=subject.height_m)
     rolling = with_flat_toes(skeleton, placed, height_m=subject.height_m)
     return replace(trial, motion=replace(motion, values=skeleton.with_coupled_values(rolling)))
-
-
-def vertical_load_bw(values: np.ndarray) -> np.ndarray:
-    """Vertical force on the right and the left foot that a state (T, D) of the layout GAIT holds, (T, 2)."""
-    columns = np.concatenate([GAIT[f"force_{side}_y"] for side in SIDE_NAMES])
-    return np.maximum(values[:, columns], 0.0) / STANDARD_GRAVITY_M_S2
 
 
 def placed_on_floor(skeleton: Skeleton, values: np.ndarray, *, load_bw: np.ndarray, height_m: float) -> np.ndarray:
@@ -247,7 +250,7 @@ def placed_on_floor(skeleton: Skeleton, values: np.ndarray, *, load_bw: np.ndarr
 
 
 def _of_legs(skeleton: Skeleton) -> np.ndarray:
-    """Coordinates of hips, knees and ankles, (C,); the pelvis keeps the speed that the state gives it."""
+    """Coordinates of hips, knees and ankles, (C,); the pelvis' path is the forces' to say."""
     legs = np.zeros(len(skeleton.coordinates), dtype=bool)
     for foot in skeleton.feet:
         legs[chain_columns(skeleton, chain_between(skeleton, pelvis_of(skeleton), foot.hindfoot))] = True

@@ -13,7 +13,7 @@ from gaitdynamics.state.codec import completed_columns, decode_motion, encode
 from gaitdynamics.state.layout import GAIT
 from gaitdynamics.tasks.completed_forces import estimate_completed
 from gaitdynamics.tasks.estimators import Estimator, load_all, load_completer, load_estimator
-from gaitdynamics.tasks.fill_motion import MotionCompleter
+from gaitdynamics.tasks.fill_motion import DEFAULT_SAMPLES, MotionCompleter
 from gaitdynamics.tasks.published_completion import estimate_completing
 from gaitdynamics.tasks.published_pipeline import PublishedModels
 from gaitdynamics.training.corpus import load_trial
@@ -87,7 +87,7 @@ class Ours:
 
     def __call__(self, trial: Trial, *, activity: str, seed: int = 0) -> Completed:
         prediction, completion = estimate_completed(
-            trial, completer=self.completer, estimator=self.estimator, num_samples=1, seed=seed
+            trial, completer=self.completer, estimator=self.estimator, num_samples=DEFAULT_SAMPLES, seed=seed
         )
         return Completed(prediction, trial.motion if completion is None else completion.motion)
 
