@@ -308,13 +308,13 @@ def _report(results: dict[str, dict[str, Any]], setting: Setting) -> str:
     return "\n\n".join(
         [
             f"{setting.samples} samples each; the first {setting.longest_s:g} s of at most {num_trials} trials "
-            f"({setting.split} split); means of data sets and activities. Trials without a result: {failures or 'none'}.",
+            f"({setting.split} split); means of data sets and activities. Without a result: {failures or 'none'}.",
             f"Shares of true values within intervals of {WANTED_PCT:g} % confidence, %; {low:g} to {high:g} are aimed "
             "at. Angles are the model's coordinates that were measured, hidden and completed, without the pelvis' "
             "translations; forces are all components of both feet, swing included. The last columns are the factors "
             f"of the spread between samples with which {WANTED_PCT:g} % would lie within: WIDTH (now {WIDTH:g}) in "
-            f"`tasks/fill_motion.py`, FORCE_WIDTH (now {FORCE_WIDTH:g}) in `tasks/completed_forces.py`; a dash where no "
-            f"factor up to {WIDTHS[-1]:g} does.",
+            f"`tasks/fill_motion.py`, FORCE_WIDTH (now {FORCE_WIDTH:g}) in `tasks/completed_forces.py`; a dash where "
+            f"no factor up to {WIDTHS[-1]:g} does.",
             table(heads, rows),
             "## By kind of value, %",
             "Where the pelvis was hidden throughout, its place and height are compared from the same start and in the "

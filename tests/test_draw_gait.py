@@ -7,11 +7,11 @@ import torch
 from gaitdynamics.model.diffusion import DiffusionSize, GaitDiffusion
 from gaitdynamics.state.layout import GAIT
 from gaitdynamics.state.normalizer import Normalizer
-from gaitdynamics.tasks.draw_gait import GaitSampler
+from gaitdynamics.tasks.draw_gait import GaitSampler, mean_of_strides, stride_frames
 from gaitdynamics.types.subject import Subject
 
 SUBJECT = Subject("drawn", mass_kg=70.0, height_m=1.75)
-NUM_FRAMES = 340  # more than one window
+NUM_FRAMES = 420  # more than one window
 
 
 @pytest.fixture(scope="module")
@@ -40,3 +40,20 @@ def test_a_gait_depends_on_its_own_seed_alone(sampler: GaitSampler) -> None:
     assert both.shape == (2, NUM_FRAMES, len(GAIT))
     np.testing.assert_allclose(draw(sampler, (0, 2))[0], both[1], atol=1e-4)
     assert not np.allclose(both[0], both[1], atol=0.1)
+
+
+def test_a_short_gait_is_the_beginning_of_a_longer_one(sampler: GaitSampler) -> None:
+    short, longer = (sampler([(0,)], num, speed_m_s=1.4, subject=SUBJECT, activity="walk") for num in (150, 400))
+    np.testing.assert_array_equal(short[0], longer[0, :150])
+
+
+def test_strides_are_found_and_made_alike() -> None:
+    frames = torch.arange(500)
+    strides = torch.tensor([96, 110])
+    phase = 2 * torch.pi * frames / strides[:, None]
+    gaits = torch.stack([torch.sin(phase), torch.cos(phase) + 0.5 * torch.cos(2 * phase)], dim=-1)
+    noisy = gaits + 0.2 * torch.randn(gaits.shape, generator=torch.Generator().manual_seed(0))
+    assert (stride_frames(noisy, "walk") - strides).abs().max() <= 1
+    steady = mean_of_strides(noisy, strides)
+    assert (steady - gaits).std() < 0.6 * (noisy - gaits).std()
+    torch.testing.assert_close(mean_of_strides(gaits, strides), gaits, atol=1e-5, rtol=0.0)

@@ -14,7 +14,6 @@ import numpy as np
 
 from gaitdynamics.apps.estimate_files import Person, check_inputs_kept, read_person
 from gaitdynamics.biomech.realism import mean_vertical_bw, newton_euler_residual
-from gaitdynamics.biomech.standing_feet import foot_sliding
 from gaitdynamics.biomech.summary import summarise
 from gaitdynamics.errors import InvalidSubjectError
 from gaitdynamics.io.external_loads import format_external_loads
@@ -155,14 +154,6 @@ def _about(gait: GeneratedGait) -> dict[str, Any]:
     subject, forces = trial.subject, prediction.forces
     residual = newton_euler_residual(trial.skeleton, trial.motion.values, forces, time_s=trial.motion.time_s)
     mean_bw = mean_vertical_bw(forces, body_weight_n=subject.body_weight_n)
-    sliding_m_s = foot_sliding(
-        trial.skeleton,
-        trial.motion.values,
-        load_bw=forces.force_n[:, :, 1] / subject.body_weight_n,
-        sampling_rate_hz=trial.motion.sampling_rate_hz,
-        height_m=subject.height_m,
-        belt_velocity_m_s=np.zeros(3),
-    )
     return {
         **summarise(trial, prediction),
         "realism": {
@@ -171,7 +162,7 @@ def _about(gait: GeneratedGait) -> dict[str, Any]:
             "moment_residual_bw_height": round(
                 _rms(residual.moment_nm) / (subject.body_weight_n * subject.height_m), 4
             ),
-            "foot_sliding_m_s": None if np.isnan(sliding_m_s) else round(sliding_m_s, 4),
+            "foot_sliding_m_s": round(gait.sliding_m_s, 4) if np.isfinite(gait.sliding_m_s) else None,
         },
         "warnings": list(prediction.warnings),
     }

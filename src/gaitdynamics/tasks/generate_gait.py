@@ -16,12 +16,11 @@ from gaitdynamics.biomech.kinematics import (
     posed,
     with_chain_origin,
 )
-from gaitdynamics.biomech.standing_feet import with_standing_feet
+from gaitdynamics.biomech.standing_feet import foot_sliding, with_standing_feet
 from gaitdynamics.errors import InvalidMotionError
 from gaitdynamics.state.codec import State, decode_motion
 from gaitdynamics.state.frame import FRAME_RATE_HZ, ModelFrame
 from gaitdynamics.state.layout import GAIT
-from gaitdynamics.state.steady_strides import with_steady_strides
 from gaitdynamics.tasks.draw_gait import RUN, WALK
 from gaitdynamics.tasks.estimators import Estimator
 from gaitdynamics.types.motion import Motion
@@ -39,6 +38,8 @@ TRAINED_BMIS_KG_M2 = (15.0, 30.0)
 SPEED_RANGE_M_S = (0.2, 12.5)  # a shuffle to the fastest sprint
 DURATION_RANGE_S = (1.0, 60.0)
 MOST_ATTEMPTS = 3
+# What slides more is drawn again: loaded feet of nine in ten training people slide less, by the same measure.
+LARGEST_SLIDING_M_S = {WALK: 0.11, RUN: 0.31}
 BATCH_GAITS = 16
 NUM_ROUNDS = 2  # legs that stand elsewhere move the centre of mass a little
 FORCE_COLUMNS = np.stack([GAIT[f"force_{side}"] for side in SIDE_NAMES])
@@ -120,10 +121,12 @@ class GeneratedGait:
     Args:
         trial: motion of the body at 100 Hz.
         prediction: its forces.
+        sliding_m_s: of loaded feet over the floor, on average.
     """
 
     trial: Trial
     prediction: Prediction
+    sliding_m_s: float
 
 
 def activity_at(speed_m_s: float) -> str:
@@ -153,11 +156,11 @@ def generate_gaits(
     Raises:
         InvalidMotionError: what was drawn is no gait, again and again.
     """
-    gaits: dict[int, GeneratedGait] = {}
+    best: dict[int, GeneratedGait] = {}
+    wanting = list(range(num))
     for attempt in range(MOST_ATTEMPTS):
-        missing = [k for k in range(num) if k not in gaits]
-        for first in range(0, len(missing), BATCH_GAITS):
-            numbers = missing[first : first + BATCH_GAITS]
+        for first in range(0, len(wanting), BATCH_GAITS):
+            numbers = wanting[first : first + BATCH_GAITS]
             states = sampler(
                 [(seed, k, attempt) for k in numbers],
                 wish.num_frames,
@@ -166,19 +169,24 @@ def generate_gaits(
                 activity=wish.activity,
             )
             for k, values in zip(numbers, states, strict=True):
-                steady = with_steady_strides(values)
-                trial = gait_of_state(steady, skeleton, subject, name=f"{wish.activity}_{k + 1}")
+                trial = gait_of_state(values, skeleton, subject, name=f"{wish.activity}_{k + 1}")
                 try:
-                    gaits[k] = GeneratedGait(trial, estimator(trial, seed=seed))
+                    prediction = estimator(trial, seed=seed)
                 except InvalidMotionError:
-                    continue  # no foot stands: drawn again
-                report(len(gaits), num)
-    if len(gaits) < num:
+                    continue  # no foot stands
+                gait = GeneratedGait(trial, prediction, _sliding_m_s(trial, prediction))
+                if k not in best or gait.sliding_m_s < best[k].sliding_m_s:
+                    best[k] = gait
+        limit_m_s = LARGEST_SLIDING_M_S[wish.activity]
+        wanting = [k for k in range(num) if k not in best or best[k].sliding_m_s > limit_m_s]
+        report(num - len(wanting), num)
+    if len(best) < num:
         raise InvalidMotionError(
-            f"of {num} gaits at {wish.speed_m_s:g} m/s, {num - len(gaits)} were none: no foot ever stood on the "
+            f"of {num} gaits at {wish.speed_m_s:g} m/s, {num - len(best)} were none: no foot ever stood on the "
             f"ground, in {MOST_ATTEMPTS} attempts. Ask for a speed and a body nearer to people's, or use other weights."
         )
-    return tuple(gaits[k] for k in range(num))
+    report(num, num)
+    return tuple(best[k] for k in range(num))
 
 
 def gait_of_state(values: np.ndarray, skeleton: Skeleton, subject: Subject, *, name: str) -> Trial:
@@ -222,6 +230,18 @@ def gait_of_state(values: np.ndarray, skeleton: Skeleton, subject: Subject, *, n
     placed = placed_on_floor(skeleton, moved, load_bw=load_bw, height_m=subject.height_m)
     rolling = with_flat_toes(skeleton, placed, height_m=subject.height_m)
     return replace(trial, motion=replace(motion, values=skeleton.with_coupled_values(rolling)))
+
+
+def _sliding_m_s(trial: Trial, prediction: Prediction) -> float:
+    sliding = foot_sliding(
+        trial.skeleton,
+        trial.motion.values,
+        load_bw=prediction.forces.force_n[:, :, 1] / trial.subject.body_weight_n,
+        sampling_rate_hz=FRAME_RATE_HZ,
+        height_m=trial.subject.height_m,
+        belt_velocity_m_s=np.zeros(3),
+    )
+    return float("inf") if np.isnan(sliding) else sliding
 
 
 def placed_on_floor(skeleton: Skeleton, values: np.ndarray, *, load_bw: np.ndarray, height_m: float) -> np.ndarray:
