@@ -1,5 +1,6 @@
 """Generated gaits: a body of any size, on the floor, forward, with forces that agree with the motion."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -16,8 +17,10 @@ from gaitdynamics.errors import InvalidMotionError
 from gaitdynamics.io.osim import read_model
 from gaitdynamics.io.scaled_model import scaled_model
 from gaitdynamics.maths.signals import second_derivative
+from gaitdynamics.state.layout import GAIT
 from gaitdynamics.tasks.estimate_forces import estimate_forces
 from gaitdynamics.tasks.generate_gait import (
+    LARGEST_SLIDING_M_S,
     GeneratedGait,
     Wish,
     activity_at,
@@ -156,6 +159,24 @@ def test_the_same_seed_gives_the_same_gaits_and_another_seed_others(
     assert not np.allclose(values(4), first)
     assert not np.allclose(first[0], first[1])
     np.testing.assert_array_equal(values(3, num=3)[:2], first)
+
+
+def test_a_gait_whose_feet_slide_is_drawn_again(walking: WalkingStates, small_body: Skeleton) -> None:
+    attempts: list[int] = []
+
+    def sampler(
+        seeds: Sequence[Sequence[int]], num_frames: int, *, speed_m_s: float, subject: Subject, activity: str
+    ) -> np.ndarray:
+        states = walking(seeds, num_frames, speed_m_s=speed_m_s, subject=subject, activity=activity)
+        attempts.append(seeds[0][2])
+        if attempts[-1] == 0:
+            states[:, :, GAIT["pelvis_velocity"]] *= 4.0
+        return states
+
+    wish = Wish(SPEED_M_S, "walk", 2.0)
+    (only,) = generate_gaits(small_body, SMALL, wish, num=1, sampler=sampler, estimator=estimate_forces)
+    assert attempts == [0, 1]
+    assert only.sliding_m_s < LARGEST_SLIDING_M_S["walk"]
 
 
 def test_a_motion_is_placed_on_the_floor_wherever_it_was(small_body: Skeleton, gait: GeneratedGait) -> None:

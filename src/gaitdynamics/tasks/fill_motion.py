@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from gaitdynamics import __version__
+from gaitdynamics.biomech.carried_body import with_carried_body
 from gaitdynamics.biomech.contact import infer_belt_speed, smoothed_path
 from gaitdynamics.biomech.kinematics import foot_paths, heading_of, posed
 from gaitdynamics.biomech.standing_feet import with_standing_feet
@@ -242,6 +243,10 @@ def _standing(trial: Trial, state: State, frame: ModelFrame, is_filled: np.ndarr
         belt_velocity_m_s=-frame.belt_speed_m_s * frame.heading,
         floor_m=frame.origin_m[1] if is_placed else None,
     )
+    if is_placed and not state.known[:, GAIT["pelvis_velocity"]].any():
+        # The path that feet give is right to millimetres, which is not enough for its acceleration.
+        force_n = _forces_n(state.values, frame, motion.time_s).sum(axis=1)
+        standing = with_carried_body(skeleton, standing, force_n=force_n, sampling_rate_hz=motion.sampling_rate_hz)
     return skeleton.with_coupled_values(standing)
 
 

@@ -151,7 +151,7 @@ def generate_gaits(
         skeleton: of the subject's mass and size.
         num: how many.
         seed: of the random numbers; the k-th gait is the same however many there are.
-        report: told how many gaits are done, of how many.
+        report: told how many gaits there are, of how many; some are drawn again after that.
 
     Raises:
         InvalidMotionError: what was drawn is no gait, again and again.
@@ -177,15 +177,14 @@ def generate_gaits(
                 gait = GeneratedGait(trial, prediction, _sliding_m_s(trial, prediction))
                 if k not in best or gait.sliding_m_s < best[k].sliding_m_s:
                     best[k] = gait
+                report(len(best), num)
         limit_m_s = LARGEST_SLIDING_M_S[wish.activity]
         wanting = [k for k in range(num) if k not in best or best[k].sliding_m_s > limit_m_s]
-        report(num - len(wanting), num)
     if len(best) < num:
         raise InvalidMotionError(
             f"of {num} gaits at {wish.speed_m_s:g} m/s, {num - len(best)} were none: no foot ever stood on the "
             f"ground, in {MOST_ATTEMPTS} attempts. Ask for a speed and a body nearer to people's, or use other weights."
         )
-    report(num, num)
     return tuple(best[k] for k in range(num))
 
 
