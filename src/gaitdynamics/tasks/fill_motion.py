@@ -23,10 +23,10 @@ from gaitdynamics.state.layout import GAIT
 from gaitdynamics.state.parts import completable_coordinates
 from gaitdynamics.types.motion import Motion
 from gaitdynamics.types.trial import Trial
-from gaitdynamics.units import SIDE_NAMES, STANDARD_GRAVITY_M_S2
+from gaitdynamics.units import SIDE_NAMES
 
-DEFAULT_SAMPLES = 4
-NUM_STEPS = 6
+DEFAULT_SAMPLES = 8
+NUM_STEPS = 4
 NOISE_RANGE = (0.05, 80.0)
 RUN = "run"
 LEAST_SPEED_M_S = 0.4  # a pelvis that advances faster on average is not on a treadmill
@@ -47,9 +47,10 @@ class Completion:
     """A motion with everything filled in that was not observed.
 
     Args:
-        motion: the median of the samples; every observed value exactly as given, and `observed` as it was.
+        motion: the median of the samples, with feet that stand; every observed value exactly as given, and `observed`
+            as it was.
         is_filled: values that were completed, (T, C).
-        samples: as many motions, SI and radians, (N, T, C).
+        samples: motions as drawn, SI and radians, (N, T, C).
         lower, upper: between which values each one lies, with 90 % confidence, (T, C); None of a single sample.
         force_spread_n: standard deviation between samples of the forces that the model draws with the motion, ground
             frame, (T, 2, 3).
@@ -119,12 +120,12 @@ class MotionCompleter:
         states = self.completed_states(state, num_samples=num_samples, seed=seed)
         samples, forces_n = [], []
         for k, values in enumerate(states):
-            samples.append(_standing(trial, replace(state, values=values), frame, is_filled))
+            samples.append(_joined(trial, replace(state, values=values), frame, is_filled))
             forces_n.append(_forces_n(values, frame, trial.motion.time_s))
             report(k + 1, num_samples)
         stacked = _on_one_turn(np.stack(samples), trial)
         middle = np.where(is_filled, np.median(stacked, axis=0), trial.motion.values)
-        middle = trial.skeleton.with_coupled_values(middle)
+        middle = _standing(trial, middle, frame, is_filled, force_n=np.median(forces_n, axis=0), state=state)
         lower, upper = _interval(stacked, middle, is_filled, trial)
         return Completion(
             motion=replace(trial.motion, values=middle),
@@ -217,9 +218,9 @@ class MotionCompleter:
         return replace(trial, belt_speed_m_s=speed)
 
 
-def _standing(trial: Trial, state: State, frame: ModelFrame, is_filled: np.ndarray) -> np.ndarray:
-    """Coordinates (T, C) of a completed state, joined to what was observed, with feet that stand."""
-    motion, skeleton = trial.motion, trial.skeleton
+def _joined(trial: Trial, state: State, frame: ModelFrame, is_filled: np.ndarray) -> np.ndarray:
+    """Coordinates (T, C) of a completed state, joined to what was observed."""
+    motion = trial.motion
     incomplete = [group for group in GAIT.groups if not state.known[:, GAIT[group]].all()]
     decoded = decode_motion(state, frame, trial, groups=incomplete).values
     values = np.where(is_filled, decoded, motion.values)
@@ -230,23 +231,41 @@ def _standing(trial: Trial, state: State, frame: ModelFrame, is_filled: np.ndarr
             is_known=~is_filled[:, column],
             sampling_rate_hz=motion.sampling_rate_hz,
         )
-    values = skeleton.with_coupled_values(values)
-    load_bw = frame.at_times(state.values[:, FORCE_COLUMNS[:, 1]], motion.time_s) / STANDARD_GRAVITY_M_S2
-    is_placed = not state.known[:, GAIT["pelvis_height"]].any()
+    return values
+
+
+def _standing(
+    trial: Trial,
+    values: np.ndarray,
+    frame: ModelFrame,
+    is_filled: np.ndarray,
+    *,
+    force_n: np.ndarray,
+    state: State,
+) -> np.ndarray:
+    """The same coordinates (T, C) with feet that stand where they carry load.
+
+    Args:
+        force_n: on each foot, as drawn with the motion, (T, 2, 3).
+        state: what of it was known.
+    """
+    motion, skeleton = trial.motion, trial.skeleton
+    has_place = state.known[:, GAIT["pelvis_height"]].any()
     standing = with_standing_feet(
         skeleton,
-        values,
+        skeleton.with_coupled_values(values),
         is_free=is_filled,
-        load_bw=load_bw,
+        load_bw=force_n[..., 1] / trial.subject.body_weight_n,
         sampling_rate_hz=motion.sampling_rate_hz,
         height_m=frame.height_m,
         belt_velocity_m_s=-frame.belt_speed_m_s * frame.heading,
-        floor_m=frame.origin_m[1] if is_placed else None,
+        floor_m=None if has_place else frame.origin_m[1],
     )
-    if is_placed and not state.known[:, GAIT["pelvis_velocity"]].any():
+    if not has_place and not state.known[:, GAIT["pelvis_velocity"]].any():
         # The path that feet give is right to millimetres, which is not enough for its acceleration.
-        force_n = _forces_n(state.values, frame, motion.time_s).sum(axis=1)
-        standing = with_carried_body(skeleton, standing, force_n=force_n, sampling_rate_hz=motion.sampling_rate_hz)
+        standing = with_carried_body(
+            skeleton, standing, force_n=force_n.sum(axis=1), sampling_rate_hz=motion.sampling_rate_hz
+        )
     return skeleton.with_coupled_values(standing)
 
 
