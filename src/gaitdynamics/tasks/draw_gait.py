@@ -14,7 +14,7 @@ from gaitdynamics.tasks.estimators import load_completer
 from gaitdynamics.types.subject import Subject
 
 WALK, RUN = "walk", "run"
-NUM_STEPS = 24  # with nothing known, more than completion needs: at 8, residuals of force are a sixth larger
+NUM_STEPS = 24  # at 8, as completion takes, feet of one running gait in twelve slid away; 48 are no better
 NOISE_RANGE = (0.02, 80.0)
 # A network that starts from nothing loses the rhythm from one stride to the next. While there is more noise than this,
 # in standard deviations, strides are drawn as one; below, each finds its own details, and differs as people's do.

@@ -18,7 +18,7 @@ from gaitdynamics.model.checkpoint import Weights
 from gaitdynamics.model.diffusion import Conditions, GaitDiffusion, TrialDenoiser, build_diffusion_model
 from gaitdynamics.model.sampler import multistep, noise_levels
 from gaitdynamics.state.codec import State, completed_columns, decode_motion, encode
-from gaitdynamics.state.frame import FRAME_RATE_HZ, ModelFrame
+from gaitdynamics.state.frame import ModelFrame
 from gaitdynamics.state.layout import GAIT
 from gaitdynamics.state.parts import completable_coordinates
 from gaitdynamics.types.motion import Motion
@@ -28,7 +28,6 @@ from gaitdynamics.units import SIDE_NAMES
 DEFAULT_SAMPLES = 8
 NUM_STEPS = 4
 NOISE_RANGE = (0.05, 80.0)
-RUN = "run"
 LEAST_SPEED_M_S = 0.4  # a pelvis that advances faster on average is not on a treadmill
 SPREAD_CUTOFF_HZ = 2.0  # of the spread between few samples, which is noisy
 # Half-widths of 90 % intervals in standard deviations between samples, and the least half-widths; calibrated by
@@ -37,7 +36,6 @@ WIDTH = 2.0
 LEAST_WIDTH_RAD, LEAST_WIDTH_M = np.radians(0.5), 0.002
 LONGEST_GAP_S = 1.0  # nothing of the stride is left to go by
 
-UNCONDITIONAL = Conditions()
 FORCE_COLUMNS = np.stack([GAIT[f"force_{side}"] for side in SIDE_NAMES])
 LEG_GROUPS = tuple(f"{joint}_{side}" for side in SIDE_NAMES for joint in ("hip", "knee", "ankle"))
 
@@ -139,9 +137,7 @@ class MotionCompleter:
             provenance={"weights": self.name, "samples": num_samples, "seed": seed, "version": __version__},
         )
 
-    def completed_states(
-        self, state: State, *, num_samples: int, seed: int, conditions: Conditions = UNCONDITIONAL
-    ) -> np.ndarray:
+    def completed_states(self, state: State, *, num_samples: int, seed: int) -> np.ndarray:
         """States (N, T, len(GAIT)) that agree with one where it is known, in one piece whatever their length."""
         normalizer = self.model.normalizer
         mask = np.broadcast_to(state.known, (num_samples, *state.known.shape)).astype(np.float32)
@@ -150,36 +146,13 @@ class MotionCompleter:
             [np.random.default_rng([seed, k]).standard_normal(state.values.shape) for k in range(num_samples)]
         )
         drawn = multistep(
-            TrialDenoiser(self.model, conditions),
+            TrialDenoiser(self.model, Conditions()),
             torch.from_numpy(known),
             torch.from_numpy(mask),
             levels=noise_levels(self.num_steps, lowest=NOISE_RANGE[0], highest=NOISE_RANGE[1]),
             noise=torch.from_numpy(noise.astype(np.float32)),
         )
         return np.where(state.known, state.values, normalizer.undo(drawn.numpy()))
-
-    def generate_states(
-        self,
-        num: int,
-        num_frames: int,
-        *,
-        speed_m_s: float,
-        height_m: float,
-        mass_kg: float,
-        activity: str,
-        seed: int = 0,
-    ) -> np.ndarray:
-        """States of whole gaits, forces included, of people and at speeds like these, (N, T, len(GAIT)).
-
-        Args:
-            num: of gaits, N.
-            num_frames: of each, at 100 Hz, T.
-            activity: "walk" or "run".
-        """
-        shape = (num_frames, len(GAIT))
-        nothing = State(GAIT, np.zeros(shape), np.zeros(shape, dtype=bool), np.arange(num_frames) / FRAME_RATE_HZ)
-        conditions = Conditions(speed_m_s, height_m, mass_kg / height_m**2, activity == RUN)
-        return self.completed_states(nothing, num_samples=num, seed=seed, conditions=conditions)
 
     def _on_its_ground(self, trial: Trial, *, seed: int) -> Trial:
         """With the speed of the ground, where incomplete legs can't tell it.
