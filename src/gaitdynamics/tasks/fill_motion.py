@@ -29,6 +29,7 @@ DEFAULT_SAMPLES = 8
 NUM_STEPS = 4
 NOISE_RANGE = (0.05, 80.0)
 LEAST_SPEED_M_S = 0.4  # a pelvis that advances faster on average is not on a treadmill
+MEDIAN_CUTOFF_HZ = 12.0  # above what legs do in running
 SPREAD_CUTOFF_HZ = 2.0  # of the spread between few samples, which is noisy
 # Half-widths of 90 % intervals in standard deviations between samples, and the least half-widths; calibrated by
 # benchmarks/completion_intervals.py on people not trained on.
@@ -116,13 +117,15 @@ class MotionCompleter:
         trial = self._on_its_ground(trial, seed=seed)
         state, frame = encode(trial)
         states = self.completed_states(state, num_samples=num_samples, seed=seed)
-        samples, forces_n = [], []
+        incomplete = [group for group in GAIT.groups if not state.known[:, GAIT[group]].all()]
+        decoded, forces_n = [], []
         for k, values in enumerate(states):
-            samples.append(_joined(trial, replace(state, values=values), frame, is_filled))
+            decoded.append(decode_motion(replace(state, values=values), frame, trial, groups=incomplete).values)
             forces_n.append(_forces_n(values, frame, trial.motion.time_s))
             report(k + 1, num_samples)
-        stacked = _on_one_turn(np.stack(samples), trial)
-        middle = np.where(is_filled, np.median(stacked, axis=0), trial.motion.values)
+        drawn = _on_one_turn(np.stack(decoded), trial)
+        stacked = np.stack([_joined(trial, each, is_filled) for each in drawn])
+        middle = _joined(trial, _smoothed_median(drawn, trial.motion.sampling_rate_hz), is_filled)
         middle = _standing(trial, middle, frame, is_filled, force_n=np.median(forces_n, axis=0), state=state)
         lower, upper = _interval(stacked, middle, is_filled, trial)
         return Completion(
@@ -191,15 +194,19 @@ class MotionCompleter:
         return replace(trial, belt_speed_m_s=speed)
 
 
-def _joined(trial: Trial, state: State, frame: ModelFrame, is_filled: np.ndarray) -> np.ndarray:
-    """Coordinates (T, C) of a completed state, joined to what was observed."""
+def _smoothed_median(samples: np.ndarray, rate_hz: float) -> np.ndarray:
+    """Of samples (N, T, C): a median goes from one sample to the next in small kinks, which would be forces."""
+    cutoff_hz = min(MEDIAN_CUTOFF_HZ, 0.4 * rate_hz)
+    return smooth(np.median(samples, axis=0), cutoff_hz=cutoff_hz, sampling_rate_hz=rate_hz)
+
+
+def _joined(trial: Trial, drawn: np.ndarray, is_filled: np.ndarray) -> np.ndarray:
+    """Coordinates (T, C): the drawn ones where to be filled, joined to what was observed."""
     motion = trial.motion
-    incomplete = [group for group in GAIT.groups if not state.known[:, GAIT[group]].all()]
-    decoded = decode_motion(state, frame, trial, groups=incomplete).values
-    values = np.where(is_filled, decoded, motion.values)
+    values = np.where(is_filled, drawn, motion.values)
     for column in np.flatnonzero(is_filled.any(axis=0) & ~is_filled.all(axis=0)):
         values[:, column] = bridged(
-            decoded[:, column],
+            drawn[:, column],
             motion.values[:, column],
             is_known=~is_filled[:, column],
             sampling_rate_hz=motion.sampling_rate_hz,
