@@ -22,11 +22,11 @@ from gaitdynamics.tasks.completed_forces import FORCE_WIDTH, completed_trial, es
 from gaitdynamics.tasks.estimators import Estimator, load_completer, load_estimator
 from gaitdynamics.tasks.fill_motion import (
     DEFAULT_SAMPLES,
-    LEAST_WIDTH_M,
-    LEAST_WIDTH_RAD,
     WIDTH,
     Completion,
     MotionCompleter,
+    constant_half_widths,
+    spread_between,
 )
 from gaitdynamics.training.evaluate import TrialErrors, averages, interval_coverage
 from gaitdynamics.training.masked_evaluation import LONGEST_S, Prepared, PreparedTrial, prepare
@@ -51,7 +51,6 @@ PLACES = ("pelvis' place", HEIGHT)
 KINDS = (*ANGLES, *PLACES)
 WIDTHS = np.round(np.arange(0.0, 12.01, 0.1), 1)  # that are tried
 WANTED_PCT, GOOD_PCT = 90.0, (87.0, 93.0)
-AT_LEAST = 1e-6  # relative: an interval this near to the least width has it
 
 WITHIN, WITHIN_PLACES, FORCES = "angles_within_pct", "places_within_pct", "forces_within_pct"
 RMSE, HALF = "rmse_deg", "half_width_deg"
@@ -67,19 +66,21 @@ class Filled:
 
     Args:
         error: true minus completed.
-        half: of the interval.
-        least: that the interval is at least wide, half.
+        spread: standard deviation between samples.
+        constant: what the interval has besides, half-width.
     """
 
     error: np.ndarray
-    half: np.ndarray
-    least: float
+    spread: np.ndarray
+    constant: np.ndarray
+
+    def half(self, width: float = WIDTH) -> np.ndarray:
+        """Of the interval, were this the factor of the spread, (N,)."""
+        return np.hypot(width * self.spread, self.constant)
 
     def within(self, width: float = WIDTH) -> np.ndarray:
-        """Whether the truth would lie in the interval, were this the factor of the spread, (N,)."""
-        is_wider = self.half > self.least * (1 + AT_LEAST)
-        half = np.where(is_wider, np.maximum(self.half * width / WIDTH, self.least), self.half)
-        return np.abs(self.error) <= half
+        """Whether the truth would lie in it, (N,)."""
+        return np.abs(self.error) <= self.half(width)
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,7 @@ def _of_trial(
             _share(places),
             np.interp(FORCE_WIDTH, WIDTHS, forces),
             DEGREES_PER_RADIAN * _rms(np.concatenate([each.error for each in angles])) if angles else np.nan,
-            DEGREES_PER_RADIAN * _rms(np.concatenate([each.half for each in angles])) if angles else np.nan,
+            DEGREES_PER_RADIAN * _rms(np.concatenate([each.half() for each in angles])) if angles else np.nan,
             *(_share([filled[kind]] if kind in filled else []) for kind in KINDS),
             *(_share(angles, width=width) for width in WIDTHS),
             *forces,
@@ -195,8 +196,10 @@ def filled_values(prepared: PreparedTrial, masked: Trial, completion: Completion
     if not is_placed(masked):
         moved = completed_trial(replace(trial, forces=None), completion)
         truth = decode_motion(prepared.state, ModelFrame.of(moved), moved).values
-    if completion.upper is None:
+    if len(completion.samples) < 2:
         raise SystemExit("A single sample has no intervals: give more --samples.")
+    spread = spread_between(completion.samples, completion.is_filled, sampling_rate_hz=trial.motion.sampling_rate_hz)
+    constant = np.broadcast_to(constant_half_widths(skeleton, completion.is_filled), spread.shape)
     is_compared = completion.is_filled & trial.motion.observed
     found = {}
     for kind, names in _coordinates(skeleton).items():
@@ -207,9 +210,7 @@ def filled_values(prepared: PreparedTrial, masked: Trial, completion: Completion
         error = truth[:, columns] - middle[:, columns]
         if kind in ANGLES:
             error = np.angle(np.exp(1j * error))  # a full turn is none
-        half = (completion.upper - middle)[:, columns]
-        least = LEAST_WIDTH_RAD if kind in ANGLES else LEAST_WIDTH_M
-        found[kind] = Filled(error[is_of_kind], half[is_of_kind], least)
+        found[kind] = Filled(error[is_of_kind], spread[:, columns][is_of_kind], constant[:, columns][is_of_kind])
     return found
 
 

@@ -15,7 +15,7 @@ from gaitdynamics.types.trial import Trial
 
 # Of the standard deviation between the forces of the samples, added to the estimator's own interval; calibrated by
 # benchmarks/completion_intervals.py.
-FORCE_WIDTH = 1.6
+FORCE_WIDTH = 1.0
 
 
 def estimate_completed(
@@ -48,14 +48,15 @@ def estimate_completed(
         return estimator(trial, seed=seed), None
     completion = completer(trial, num_samples=num_samples, seed=seed, report=report)
     try:
-        prediction = estimator(completed_trial(trial, completion), seed=seed)
+        completed = completed_trial(trial, completion)
+        prediction = estimator(completed, seed=seed)
     except InvalidMotionError as error:
         raise InvalidMotionError(
             f"the completed motion gives no forces: {error} Too little was observed for this gait, or what was "
             "observed is not what the model takes it for; look at the completed motion with 'gaitdynamics fill'."
         ) from None
     interval = prediction.interval
-    if interval is not None:
+    if interval is not None and (completed.motion.observed & ~trial.motion.observed).any():
         extra_n = FORCE_WIDTH * completion.force_spread_n
         force_n = prediction.forces.force_n
         lower_n = force_n - np.hypot(force_n - interval.lower_n, extra_n)

@@ -10,7 +10,7 @@ import torch
 from gaitdynamics import __version__
 from gaitdynamics.biomech.carried_body import with_carried_body
 from gaitdynamics.biomech.contact import infer_belt_speed, smoothed_path
-from gaitdynamics.biomech.kinematics import foot_paths, heading_of, posed
+from gaitdynamics.biomech.kinematics import chain_columns, foot_paths, heading_of, posed
 from gaitdynamics.biomech.standing_feet import with_standing_feet
 from gaitdynamics.errors import InvalidMotionError
 from gaitdynamics.maths.signals import bridged, intervals, smooth
@@ -20,8 +20,10 @@ from gaitdynamics.model.sampler import multistep, noise_levels
 from gaitdynamics.state.codec import State, completed_columns, decode_motion, encode
 from gaitdynamics.state.frame import ModelFrame
 from gaitdynamics.state.layout import GAIT
+from gaitdynamics.state.links import links, pelvis_columns
 from gaitdynamics.state.parts import completable_coordinates
 from gaitdynamics.types.motion import Motion
+from gaitdynamics.types.skeleton import Skeleton
 from gaitdynamics.types.trial import Trial
 from gaitdynamics.units import SIDE_NAMES
 
@@ -31,10 +33,21 @@ NOISE_RANGE = (0.05, 80.0)
 LEAST_SPEED_M_S = 0.4  # a pelvis that advances faster on average is not on a treadmill
 MEDIAN_CUTOFF_HZ = 12.0  # above what legs do in running
 SPREAD_CUTOFF_HZ = 2.0  # of the spread between few samples, which is noisy
-# Half-widths of 90 % intervals in standard deviations between samples, and the least half-widths; calibrated by
-# benchmarks/completion_intervals.py on people not trained on.
-WIDTH = 2.0
-LEAST_WIDTH_RAD, LEAST_WIDTH_M = np.radians(0.5), 0.002
+# Half-widths of 90 % intervals, calibrated by benchmarks/completion_intervals.py on people not trained on: in standard
+# deviations between samples; and, in quadrature, at least, or of joints that were never observed: people differ by a
+# constant angle, and laboratories in where they take zero to be, of which samples know little.
+WIDTH = 2.8
+LEAST_WIDTH_RAD, LEAST_WIDTH_M = np.radians(1.0), 0.002
+CONSTANT_WIDTHS = {
+    "pelvis_height": 0.015,
+    "pelvis_rotation": np.radians(2.0),
+    "lumbar": np.radians(6.0),
+    "hip": np.radians(6.5),
+    "knee": np.radians(3.0),
+    "ankle": np.radians(9.0),
+    "subtalar": np.radians(23.5),
+}
+LEAST_SHARE = 0.05  # of filled frames in what is smoothed, next to a gap
 LONGEST_GAP_S = 1.0  # nothing of the stride is left to go by
 
 FORCE_COLUMNS = np.stack([GAIT[f"force_{side}"] for side in SIDE_NAMES])
@@ -268,16 +281,35 @@ def _interval(
     """Of 90 % confidence, (T, C) each; none of a single sample."""
     if len(samples) < 2:
         return None, None
-    rate_hz = trial.motion.sampling_rate_hz
-    variance = smooth(
-        ((samples - samples.mean(axis=0)) ** 2).sum(axis=0) / (len(samples) - 1),
-        cutoff_hz=min(SPREAD_CUTOFF_HZ, 0.4 * rate_hz),
-        sampling_rate_hz=rate_hz,
-    )
-    is_angle = np.array([coordinate.is_rotational for coordinate in trial.skeleton.coordinates])
-    least = np.where(is_angle, LEAST_WIDTH_RAD, LEAST_WIDTH_M)
-    half = np.where(is_filled, np.maximum(WIDTH * np.sqrt(np.maximum(variance, 0.0)), least), 0.0)
+    spread = spread_between(samples, is_filled, sampling_rate_hz=trial.motion.sampling_rate_hz)
+    half = np.where(is_filled, np.hypot(WIDTH * spread, constant_half_widths(trial.skeleton, is_filled)), 0.0)
     return middle - half, middle + half
+
+
+def spread_between(samples: np.ndarray, is_filled: np.ndarray, *, sampling_rate_hz: float) -> np.ndarray:
+    """Standard deviation between samples (N, T, C) where values were filled, smooth over time, (T, C)."""
+    variance = np.where(is_filled, samples.var(axis=0, ddof=1), 0.0)
+    smoothed, share = (
+        smooth(values, cutoff_hz=min(SPREAD_CUTOFF_HZ, 0.4 * sampling_rate_hz), sampling_rate_hz=sampling_rate_hz)
+        for values in (variance, is_filled.astype(float))
+    )
+    return np.sqrt(np.maximum(smoothed, 0.0) / np.maximum(share, LEAST_SHARE))
+
+
+def constant_half_widths(skeleton: Skeleton, is_filled: np.ndarray) -> np.ndarray:
+    """What intervals have besides the spread between samples, (C,)."""
+    is_angle = np.array([coordinate.is_rotational for coordinate in skeleton.coordinates])
+    widths = np.where(is_angle, LEAST_WIDTH_RAD, LEAST_WIDTH_M)
+    groups = list(pelvis_columns(skeleton).items())
+    for link in links(skeleton):
+        joint = link.group if link.leg is None else link.leg.name
+        groups.append(("subtalar" if joint == "ankle" else joint, chain_columns(skeleton, link.chain)))
+        groups.append((joint, chain_columns(skeleton, link.chain[:1])))
+    never_seen = set(np.flatnonzero(is_filled.all(axis=0)).tolist())
+    for group, columns in groups:
+        if group in CONSTANT_WIDTHS:
+            widths[sorted(never_seen.intersection(columns))] = CONSTANT_WIDTHS[group]
+    return widths
 
 
 def _gap_warnings(trial: Trial) -> tuple[str, ...]:
