@@ -48,15 +48,18 @@ def cost_of_command(arguments: Sequence[str], *, num_runs: int) -> Cost:
     return Cost(tuple(seconds), max(peaks))
 
 
-def repeated_walk(model: Path, motion: Path, path: Path, *, duration_s: float) -> Path:
-    """The synthetic walk for longer, going on forward, as a file."""
+def repeated_walk(model: Path, motion: Path, path: Path, *, duration_s: float, is_on_belt: bool = False) -> Path:
+    """The synthetic walk for longer, going on forward or on the spot, as a file."""
     skeleton = read_model(model)
     walk, _ = read_motion(motion, skeleton.coordinates)
     period = round(STRIDES_S * walk.sampling_rate_hz)
     num = round(duration_s * RATE_HZ) + 1
     values = np.resize(walk.values[:period], (num, walk.values.shape[1]))
     forward = walk.coordinates.index("pelvis_tx")
-    values[:, forward] += np.arange(num) // period * (walk.values[period, forward] - walk.values[0, forward])
+    advance_m = walk.values[period, forward] - walk.values[0, forward]
+    values[:, forward] += np.arange(num) // period * advance_m
+    if is_on_belt:
+        values[:, forward] -= np.arange(num) / period * advance_m
     return written_motion(walk, values, skeleton, path)
 
 

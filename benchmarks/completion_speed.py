@@ -69,7 +69,7 @@ def main() -> None:
         assets = files("gaitdynamics") / "assets"
         with as_file(assets / "generic_body.osim") as model, as_file(assets / "synthetic_walk.mot") as motion:
             short = repeated_walk(model, motion, folder / "walk.mot", duration_s=arguments.short_s)
-            long = repeated_walk(model, motion, folder / "long_walk.mot", duration_s=arguments.long_s)
+            long = repeated_walk(model, motion, folder / "long_walk.mot", duration_s=arguments.long_s, is_on_belt=True)
             common = ["--model", str(model), "--missing", HIDDEN, "--completion", arguments.completion]
             common += ["--out", str(folder), "--overwrite"]
             for verb in ("estimate", "fill"):
@@ -85,7 +85,7 @@ def main() -> None:
     sizes, num_parameters = _of_sizes(trial, arguments.completion)
     text = f"""{version("torch")} torch, {torch.get_num_threads()} threads. {NUM_STEPS} evaluations of the network for a
 sample. The machine's load average was {load:.1f} at the start and {os.getloadavg()[0]:.1f} at the end, this benchmark
-included. The walk is the bundled one repeated, at 100 Hz, and its {HIDDEN} are hidden.
+included. The walk is the bundled one repeated, at 100 Hz, the long one on a treadmill; its {HIDDEN} are hidden.
 
 ## Commands
 

@@ -58,7 +58,7 @@ TITLES = {
     DIRECT: "not completed",
 }
 SINGLE = [mask for mask in MASKS if "+" not in mask]  # pairs of parts double the time
-AUTHORS_MASKS = (NONE, "hips", "knees", "pelvis", "gap_200ms")
+AUTHORS_MASKS = (NONE, "hips", "gap_200ms")
 PEAK, GAP_RMSE = "vertical_peak_mae_pct_bw", GAP_FIGURES[-1]
 # Tan et al. 2026: peak vertical error with a segment missing; RMSE in gaps of an older model of theirs, of linear ones.
 PUBLISHED_PEAK = {NONE: 3.6, "trunk": 3.7, "pelvis": 4.4, "hips": 5.5, "knees": 3.8, "ankles": 3.6}

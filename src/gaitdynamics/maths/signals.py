@@ -6,6 +6,7 @@ from scipy.linalg import solveh_banded
 
 SMOOTHING_ORDER = 3  # the third derivative is penalised: halves the amplitude at the cut-off, falls as f⁻⁶ beyond
 EVEN_SAMPLING_TOLERANCE = 0.1  # of a sample: rounding of printed times, not a missed frame
+SHORT_GAP_S = 0.08  # the ends tell of it better than any guess
 FREE_FALL_STRENGTH = 1e3  # how much more than its smoothness a flight's known acceleration weighs
 
 
@@ -111,7 +112,8 @@ def bridged(
     """A signal that is known in part, with a guess between that is bent to meet it with its slope.
 
     The guess is shifted by what it misses at the ends of a gap, linearly between them, and then keeps its curvature
-    as far as the known signal's slopes allow: within about `reach_s` of the ends.
+    as far as the known signal's slopes allow: within about `reach_s` of the ends. In a gap of less than SHORT_GAP_S the
+    curvature is what it is around it, and of twice that and more the guess's.
 
     Args:
         guess: of the whole signal, (T,).
@@ -132,9 +134,15 @@ def bridged(
         return result
     bends = np.diff(result, n=2)
     is_border = np.convolve(~is_known, np.ones(3), mode="valid") % 3 > 0
+    inside = np.arange(len(bends))
     if not is_border.all():
-        inside = np.arange(len(bends))
         bends[is_border] = np.interp(inside[is_border], inside[~is_border], bends[~is_border])
+    is_outside = np.convolve(~is_known, np.ones(3), mode="valid") == 0
+    if is_outside.any():
+        steady = np.interp(inside, inside[is_outside], bends[is_outside])
+        for start, end in intervals(~is_outside):
+            of_guess = np.clip((end - start) / sampling_rate_hz / SHORT_GAP_S - 1.0, 0.0, 1.0)
+            bends[start:end] = steady[start:end] + of_guess * (bends[start:end] - steady[start:end])
     second = _difference(len(guess), 2, 1.0)
     of_gap = second[:, gap]
     missing = bends - second[:, known] @ values[known]

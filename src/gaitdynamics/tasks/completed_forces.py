@@ -15,7 +15,7 @@ from gaitdynamics.types.trial import Trial
 
 # Of the standard deviation between the forces of the samples, added to the estimator's own interval; calibrated by
 # benchmarks/completion_intervals.py.
-FORCE_WIDTH = 1.0
+FORCE_WIDTH = 1.5
 
 
 def estimate_completed(

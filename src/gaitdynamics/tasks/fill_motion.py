@@ -247,7 +247,7 @@ def _standing(
     standing = with_standing_feet(
         skeleton,
         skeleton.with_coupled_values(values),
-        is_free=is_filled,
+        is_free=is_filled & is_filled.all(axis=0),  # the ends of a gap say more of it than what a foot should do
         load_bw=force_n[..., 1] / trial.subject.body_weight_n,
         sampling_rate_hz=motion.sampling_rate_hz,
         height_m=frame.height_m,
