@@ -18,6 +18,7 @@ from gaitdynamics.state.codec import completed_columns, encode
 from gaitdynamics.state.parts import completable_coordinates, coordinates_of_parts, hidden
 from gaitdynamics.tasks.completed_forces import completed_trial, estimate_completed
 from gaitdynamics.tasks.estimate_forces import estimate_forces
+from gaitdynamics.tasks.fill_motion import usual_samples
 from gaitdynamics.types.motion import Motion
 from gaitdynamics.types.skeleton import Skeleton
 from gaitdynamics.types.trial import Trial
@@ -59,6 +60,14 @@ def test_samples_are_reported_one_by_one(trial: Trial) -> None:
     told: list[tuple[int, int]] = []
     untrained_completer(trial)(without(trial, "trunk"), num_samples=3, report=lambda *done: told.append(done))
     assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_long_motions_get_fewer_samples(trial: Trial) -> None:
+    numbers = [
+        usual_samples(replace(trial.motion, time_s=np.linspace(0.0, seconds, len(trial.motion.time_s))))
+        for seconds in (1.0, 6.0, 60.0, 600.0)
+    ]
+    assert numbers == [8, 8, 4, 2]
 
 
 def test_a_single_sample_has_no_intervals(trial: Trial) -> None:

@@ -156,13 +156,13 @@ def estimate_file(
             check_writable(filled_paths, overwrite=overwrite)
             # Few motions need these.
             from gaitdynamics.tasks.completed_forces import estimate_completed
-            from gaitdynamics.tasks.fill_motion import DEFAULT_SAMPLES
+            from gaitdynamics.tasks.fill_motion import usual_samples
 
             prediction, completion = estimate_completed(
                 given.trial,
                 completer=completer(),
                 estimator=estimator,
-                num_samples=DEFAULT_SAMPLES if num_samples is None else num_samples,
+                num_samples=usual_samples(given.trial.motion) if num_samples is None else num_samples,
                 seed=seed,
                 report=report,
             )

@@ -59,9 +59,9 @@ def fill_file(
     )
     completion = None
     if given.is_incomplete:
-        from gaitdynamics.tasks.fill_motion import DEFAULT_SAMPLES  # whole motions do without
+        from gaitdynamics.tasks.fill_motion import usual_samples  # whole motions do without
 
-        num = DEFAULT_SAMPLES if num_samples is None else num_samples
+        num = usual_samples(given.trial.motion) if num_samples is None else num_samples
         try:
             completion = completer()(given.trial, num_samples=num, seed=seed, report=report)
         except InvalidMotionError as error:

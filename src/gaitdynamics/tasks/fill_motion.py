@@ -28,6 +28,8 @@ from gaitdynamics.types.trial import Trial
 from gaitdynamics.units import SIDE_NAMES
 
 DEFAULT_SAMPLES = 8
+LEAST_SAMPLES = 2  # that have a spread
+SAMPLED_S = 240.0  # of motion, over all samples: what a laptop draws in a few seconds
 NUM_STEPS = 4
 NOISE_RANGE = (0.05, 80.0)
 LEAST_SPEED_M_S = 0.4  # a pelvis that advances faster on average is not on a treadmill
@@ -52,6 +54,12 @@ LONGEST_GAP_S = 1.0  # nothing of the stride is left to go by
 
 FORCE_COLUMNS = np.stack([GAIT[f"force_{side}"] for side in SIDE_NAMES])
 LEG_GROUPS = tuple(f"{joint}_{side}" for side in SIDE_NAMES for joint in ("hip", "knee", "ankle"))
+
+
+def usual_samples(motion: Motion) -> int:
+    """How many completions to draw unless told otherwise: eight, and fewer of a motion longer than half a minute."""
+    duration_s = float(motion.time_s[-1] - motion.time_s[0])
+    return int(np.clip(SAMPLED_S / max(duration_s, 1.0), LEAST_SAMPLES, DEFAULT_SAMPLES))
 
 
 @dataclass(frozen=True)
