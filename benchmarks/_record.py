@@ -61,7 +61,8 @@ def _cell(value: object, digits: int) -> str:
 
 def _circumstances() -> dict[str, str]:
     # Folders are given by their names alone: where they lie is nobody's business.
-    arguments = [Path(argument).name if Path(argument).exists() else argument for argument in sys.argv[1:]]
+    paths = [Path(argument) for argument in sys.argv[1:]]
+    arguments = [path.name if path.exists() or path.is_absolute() else str(path) for path in paths]
     script = f"benchmarks/{Path(sys.argv[0]).name}"
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),

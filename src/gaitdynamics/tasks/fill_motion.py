@@ -186,7 +186,7 @@ class MotionCompleter:
         """
         if trial.belt_speed_m_s is not None:
             return trial
-        state, frame = encode(trial)
+        state, _ = encode(trial)
         if not state.known.any():
             raise InvalidMotionError(
                 f"{trial.name}: nothing of pelvis, trunk and legs was observed, so there is nothing to complete. "

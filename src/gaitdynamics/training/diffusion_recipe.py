@@ -21,10 +21,9 @@ from gaitdynamics.model.diffusion import (
     GaitDiffusion,
 )
 from gaitdynamics.state.layout import GAIT
-from gaitdynamics.state.normalizer import Normalizer
 from gaitdynamics.training.assembly import VALID
 from gaitdynamics.training.evidence import RUN
-from gaitdynamics.training.force_recipe import ForceTraining, weight_by_laboratory
+from gaitdynamics.training.force_recipe import ForceTraining, symmetric_normalizer, weight_by_laboratory
 from gaitdynamics.training.recipe import Recipe, WindowLosses, mirrored
 from gaitdynamics.training.shards import Batch, Shards
 
@@ -152,10 +151,7 @@ def _model(shards: Shards, recordings: Sequence[int], *, size: DiffusionSize) ->
         sums += weight * is_known * rows.mean(axis=0)
         squares += weight * is_known * (rows**2).mean(axis=0)
     mean, square = sums / np.maximum(total, 1e-12), squares / np.maximum(total, 1e-12)
-    square = (square + square[GAIT.mirror_order]) / 2
-    mean = (mean + GAIT.mirrored(mean)) / 2
-    scale = 1 / np.maximum(np.sqrt(np.maximum(square - mean**2, 0.0)), LEAST_SPREAD)
-    return GaitDiffusion(size, Normalizer(scale.astype(np.float32), (-mean * scale).astype(np.float32)))
+    return GaitDiffusion(size, symmetric_normalizer(GAIT, mean, square, least_spread=LEAST_SPREAD))
 
 
 def _mirrored(batch: Batch) -> Batch:

@@ -15,7 +15,7 @@ from gaitdynamics.errors import TrainingError
 from gaitdynamics.model.checkpoint import save_weights
 from gaitdynamics.model.force_limits import COVERAGE, SEEN_QUANTILES, ForceLimits
 from gaitdynamics.model.forces import KIND, ForceModel, ForceNetworkSize, filled
-from gaitdynamics.state.layout import FORCES, PHYSICS
+from gaitdynamics.state.layout import FORCES, PHYSICS, StateLayout
 from gaitdynamics.state.normalizer import Normalizer
 from gaitdynamics.training.assembly import VALID
 from gaitdynamics.training.evidence import RUN
@@ -133,10 +133,17 @@ def _model(shards: Shards, recordings: Sequence[int], *, training: ForceTraining
     found = [shards.statistics(PHYSICS.name, [number]) for number in measured]
     mean = np.average([one.mean for one in found], axis=0, weights=weights)
     square = np.average([one.standard_deviation**2 + one.mean**2 for one in found], axis=0, weights=weights)
-    square = (square + square[PHYSICS.mirror_order]) / 2
-    mean = (mean + PHYSICS.mirrored(mean)) / 2
-    scale = 1 / np.maximum(np.sqrt(np.maximum(square - mean**2, 0.0)), LEAST_SPREAD)
-    return ForceModel(training.size, Normalizer(scale.astype(np.float32), (-mean * scale).astype(np.float32)))
+    return ForceModel(training.size, symmetric_normalizer(PHYSICS, mean, square, least_spread=LEAST_SPREAD))
+
+
+def symmetric_normalizer(
+    layout: StateLayout, mean: np.ndarray, square: np.ndarray, *, least_spread: float
+) -> Normalizer:
+    """To unit spread of what has these means and mean squares (D,), and of its mirror image."""
+    square = (square + square[layout.mirror_order]) / 2
+    mean = (mean + layout.mirrored(mean)) / 2
+    scale = 1 / np.maximum(np.sqrt(np.maximum(square - mean**2, 0.0)), least_spread)
+    return Normalizer(scale.astype(np.float32), (-mean * scale).astype(np.float32))
 
 
 def _mirrored(batch: Batch) -> Batch:
