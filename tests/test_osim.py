@@ -411,3 +411,33 @@ def test_a_constant_function_of_a_coordinate_is_read_as_a_constant(opensim: Modu
     axis = read_model(path).joints[1].rotations[1]
     assert axis.coordinate is None
     assert axis.function == Polynomial((0.25,))
+
+
+def with_range(text: str, name: str, low: float, high: float) -> str:
+    """A model's text with another range of one coordinate."""
+    start = text.index("<range>", text.index(f'<Coordinate name="{name}">'))
+    end = text.index("</range>", start)
+    return f"{text[:start]}<range>{low} {high}{text[end:]}"
+
+
+def test_a_coordinate_has_the_models_range(body: Skeleton) -> None:
+    ranges = {coordinate.name: coordinate.range for coordinate in body.coordinates}
+    assert ranges["knee_angle_r"] == pytest.approx((-0.1, 2.2))
+    assert ranges["hip_adduction_l"] == pytest.approx((-0.9, 0.6))
+    assert ranges["pelvis_ty"] == (-100.0, 100.0)
+
+
+def test_a_range_that_says_nothing_is_none(tmp_path: Path) -> None:
+    text = GENERIC_BODY.read_text()
+    for name, low, high in (
+        ("knee_angle_r", -10, 10),
+        ("knee_angle_l", -99999.9, 99999.9),
+        ("hip_flexion_r", 0.5, 0.5),
+    ):
+        text = with_range(text, name, low, high)
+    text = with_range(text, "pelvis_rotation", -3.14159265358979, 3.14159265358979)
+    path = tmp_path / "wide.osim"
+    path.write_text(text)
+    ranges = {coordinate.name: coordinate.range for coordinate in read_model(path).coordinates}
+    assert ranges["knee_angle_r"] is ranges["knee_angle_l"] is ranges["hip_flexion_r"] is None
+    assert ranges["pelvis_rotation"] == pytest.approx((-np.pi, np.pi))

@@ -7,6 +7,7 @@ GaitDynamicsError
 ├── InvalidModelError        the model lacks what the method needs (feet, legs, mass)
 ├── InvalidSubjectError      mass or height is not a human's
 ├── InvalidMotionError       the motion is too short, or not one that the method can work on
+├── InvalidChangeError       what a gait is to be changed to is not understood, or can't be
 ├── TrainingError            training can't begin, or can't go on
 └── OutputError              a result exists already, or can't be written
 
@@ -40,6 +41,10 @@ class InvalidSubjectError(GaitDynamicsError):
 
 class InvalidMotionError(GaitDynamicsError):
     """The motion is too short, or not one that the method can work on."""
+
+
+class InvalidChangeError(GaitDynamicsError):
+    """What a gait is to be changed to is not understood, or can't be."""
 
 
 class TrainingError(GaitDynamicsError):

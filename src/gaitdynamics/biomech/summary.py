@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from gaitdynamics.biomech.contact import RUNNING_FLIGHT_SHARE
+from gaitdynamics.biomech.cycles import FootTiming, cadence_steps_per_min, foot_timing
 from gaitdynamics.biomech.events import Stance, foot_strikes, stances, toe_offs
 from gaitdynamics.biomech.kinematics import (
     angles_of_rotation,
@@ -46,8 +47,9 @@ def summarise(trial: Trial, prediction: Prediction) -> dict[str, Any]:
     speed = (derivative(com_over_ground, sampling_rate_hz=rate_hz) * going).sum(axis=1).mean()
     heels_over_ground = path.points_m[:, :, 0] + carried[:, None]
     is_down = forces.force_n[:, :, 1] > 0
+    cadence = cadence_steps_per_min(forces)
     flight_share = float(np.mean(~is_down.any(axis=1)))
-    timing = [_timing(forces.time_s, heels_over_ground, going, all_stances, foot) for foot in range(2)]
+    timing = [_timing(foot_timing(forces, heels_over_ground, going, foot)) for foot in range(2)]
     loads = [_loads(forces, going, all_stances, foot, trial.subject.body_weight_n) for foot in range(2)]
     for foot in range(2):
         loads[foot]["interval"] = _interval(prediction, going, foot, trial.subject.body_weight_n)
@@ -56,7 +58,7 @@ def summarise(trial: Trial, prediction: Prediction) -> dict[str, Any]:
             "activity": "run" if flight_share > RUNNING_FLIGHT_SHARE else "walk" if len(all_stances) > 2 else None,
             "speed_m_s": _rounded(speed),
             "belt_speed_m_s": _rounded(prediction.belt_speed_m_s),
-            "cadence_steps_per_min": _cadence(forces.time_s, all_stances),
+            "cadence_steps_per_min": None if cadence is None else _rounded(cadence),
             "double_support_share": _rounded(float(np.mean(is_down.all(axis=1)))),
             "flight_share": _rounded(flight_share),
             "heading_deg": _rounded(float(np.arctan2(-heading[2], heading[0])) * DEGREES_PER_RADIAN),
@@ -75,38 +77,17 @@ def summarise(trial: Trial, prediction: Prediction) -> dict[str, Any]:
     }
 
 
-def _timing(
-    time_s: np.ndarray, heels_m: np.ndarray, going: np.ndarray, all_stances: tuple[Stance, ...], foot: int
-) -> dict[str, Any]:
+def _timing(timing: FootTiming) -> dict[str, Any]:
     """Means over the steps and strides that end with this foot's strike."""
-    own, other = foot_strikes(all_stances, foot), foot_strikes(all_stances, 1 - foot)
-    step_times, step_lengths, step_widths = [], [], []
-    for strike in own:
-        before = other[other < strike]
-        if len(before) == 0 or (own[own < strike] > before[-1]).any():
-            continue
-        forward, _, right = heading_axes(going[strike])
-        between = heels_m[strike, foot] - heels_m[before[-1], 1 - foot]
-        step_times.append(time_s[strike] - time_s[before[-1]])
-        step_lengths.append(between @ forward)
-        step_widths.append(between @ right * (1 if foot == 0 else -1))
-    stride_times = np.diff(time_s[own])
-    stride_lengths = np.linalg.norm(np.diff(heels_m[own, foot][:, [0, 2]], axis=0), axis=1)
-    stance_times = [time_s[s.end] - time_s[s.start] for s in all_stances if s.foot == foot and s.is_whole]
-    stance_shares = [
-        (time_s[s.end] - time_s[s.start]) / (time_s[following[0]] - time_s[s.start])
-        for s in all_stances
-        if s.foot == foot and s.is_whole and len(following := own[own > s.start])
-    ]
     return {
-        "num_steps": len(step_times),
-        "step_time_s": _mean(step_times),
-        "step_length_m": _mean(step_lengths),
-        "step_width_m": _mean(step_widths),
-        "stride_time_s": _mean(stride_times),
-        "stride_length_m": _mean(stride_lengths),
-        "stance_time_s": _mean(stance_times),
-        "stance_share": _mean(stance_shares),
+        "num_steps": len(timing.step_times_s),
+        "step_time_s": _mean(timing.step_times_s),
+        "step_length_m": _mean(timing.step_lengths_m),
+        "step_width_m": _mean(timing.step_widths_m),
+        "stride_time_s": _mean(timing.stride_times_s),
+        "stride_length_m": _mean(timing.stride_lengths_m),
+        "stance_time_s": _mean(timing.contact_times_s),
+        "stance_share": _mean(timing.stance_shares),
     }
 
 
@@ -150,13 +131,6 @@ def _interval(
     names = ("anteroposterior_bw", "vertical_bw", "mediolateral_bw")
     widths = {name: _share(_mean(mean[:, k]), body_weight_n) for k, name in enumerate(names)}
     return {"coverage": prediction.interval.coverage, **widths}
-
-
-def _cadence(time_s: np.ndarray, all_stances: tuple[Stance, ...]) -> float | None:
-    strikes = np.sort(np.concatenate([foot_strikes(all_stances, foot) for foot in range(2)]))
-    if len(strikes) < 2:
-        return None
-    return _rounded(60.0 * (len(strikes) - 1) / float(time_s[strikes[-1]] - time_s[strikes[0]]))
 
 
 def _asymmetry(timing: list[dict[str, Any]], loads: list[dict[str, Any]]) -> dict[str, float | None]:

@@ -24,6 +24,7 @@ from gaitdynamics.types.skeleton import (
 
 X, Y, Z = np.eye(3)
 HALF_KINK = 1e-6  # in which a piecewise linear function changes its slope, radians or metres
+FULL_TURN_RAD = 2 * np.pi + 1e-6  # of a range; OpenSim's default, -10 to 10, is more and says nothing
 SAMPLED_SPLINE_KNOTS = 400  # for functions whose pieces OpenSim does not tell; 1e-7 of their range
 
 
@@ -215,6 +216,7 @@ class _Reader:
                 is_locked=coordinate.getDefaultLocked() or coordinate.get_prescribed(),
                 coupled_to=driver,
                 coupling=coupling,
+                range=_range(coordinate),
             )
 
     def _couplings(self) -> dict[str, tuple[str, JointFunction]]:
@@ -281,6 +283,15 @@ def essential_coordinates(skeleton: Skeleton) -> set[str]:
 
 def _members(collection: Any) -> Iterator[Any]:
     return (collection.get(i) for i in range(collection.getSize()))
+
+
+def _range(coordinate: Any) -> tuple[float, float] | None:
+    """Of a coordinate, clamped to it or not; None where it is empty, or an angle's is more than a turn."""
+    low, high = coordinate.getRangeMin(), coordinate.getRangeMax()
+    is_rotational = coordinate.getMotionType() == 1
+    if not np.isfinite([low, high]).all() or low >= high or (is_rotational and high - low > FULL_TURN_RAD):
+        return None
+    return low, high
 
 
 def _transform(transform: Any) -> tuple[np.ndarray, np.ndarray]:

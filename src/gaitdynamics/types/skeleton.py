@@ -134,6 +134,7 @@ class Coordinate:
         is_locked: the model holds it at its default.
         coupled_to, coupling: the coordinate that drives it, and how; None for a free one.
         is_essential: it moves a foot relative to the ground, the subtalar and toe joints aside.
+        range: smallest and largest value that the model means it to have; None where it says nothing of use.
     """
 
     name: str
@@ -143,6 +144,7 @@ class Coordinate:
     coupled_to: str | None = None
     coupling: JointFunction | None = None
     is_essential: bool = False
+    range: tuple[float, float] | None = None
 
     @property
     def is_coupled(self) -> bool:
