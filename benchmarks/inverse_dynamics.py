@@ -1,26 +1,22 @@
 """OpenSim's inverse dynamics with estimated forces: what remains for a hand of God to push at the pelvis."""
 
 import argparse
-import os
-import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import opensim
 from _record import record, table
 
 from gaitdynamics.apps.estimate_files import estimate_file, read_person
-from gaitdynamics.io.motion import format_motion, read_motion
-from gaitdynamics.io.table import Table, read_table
+from gaitdynamics.io.inverse_dynamics import opensim_inverse_dynamics
+from gaitdynamics.io.motion import read_motion
+from gaitdynamics.io.table import Table
 from gaitdynamics.tasks.estimate_forces import estimate_forces
-from gaitdynamics.types.skeleton import Skeleton
 
 SAMPLE, MODEL, MOTION, LOADS = "moco_walk", "subject_walk_scaled.osim", "coordinates.sto", "grf_walk.xml"
-LOWPASS_HZ = (-1.0, 6.0)  # −1 is OpenSim's "off"; 6 Hz is the customary one
+LOWPASS_HZ = (None, 6.0)  # 6 Hz is the customary one
 RESIDUALS = ("pelvis_tx_force", "pelvis_ty_force", "pelvis_tz_force")
 JOINTS = ("hip_flexion", "hip_adduction", "knee_angle", "ankle_angle")
 TARGET_PCT_BW = 5.0
@@ -36,18 +32,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as made:
         out = Path(made)
         estimate_file(folder / MOTION, person, out=out, belt_speed_m_s=0.0, estimator=estimate_forces)
-        motion_path = out / "motion.mot"
-        motion_path.write_text(_plain_motion(folder / MOTION, person.skeleton))
-        with _quiet():
-            model_path = _bare_model(folder / MODEL, out / "model.osim")
+        motion, _ = read_motion(folder / MOTION, person.skeleton.coordinates)
+        motion = replace(motion, values=person.skeleton.with_coupled_values(motion.values))
         loads = {"estimated": out / f"{Path(MOTION).stem}_external_loads.xml", "measured": folder / LOADS}
         for lowpass_hz in LOWPASS_HZ:
-            name = "no filter" if lowpass_hz < 0 else f"{lowpass_hz:g} Hz"
-            with _quiet():
-                results = {
-                    source: _inverse_dynamics(model_path, motion_path, path, lowpass_hz=lowpass_hz)
-                    for source, path in loads.items()
-                }
+            name = "no filter" if lowpass_hz is None else f"{lowpass_hz:g} Hz"
+            results = {
+                source: opensim_inverse_dynamics(
+                    folder / MODEL, motion, path, skeleton=person.skeleton, lowpass_hz=lowpass_hz
+                )
+                for source, path in loads.items()
+            }
             for source, result in results.items():
                 residuals = [100 * _rms(result.column(r)) / person.subject.body_weight_n for r in RESIDUALS]
                 residual_rows.append([f"{source} forces, {name}", *residuals])
@@ -56,7 +51,7 @@ def main() -> None:
     residual_rows.append(["target, estimated", *([f"< {TARGET_PCT_BW:g}"] * len(RESIDUALS))])
     text = f"""# Inverse dynamics with the estimated forces
 
-{SAMPLE}, overground walking of a person of {person.subject.mass_kg:.1f} kg. OpenSim {opensim.GetVersion()}'s
+{SAMPLE}, overground walking of a person of {person.subject.mass_kg:.1f} kg. OpenSim {version("opensim")}'s
 InverseDynamicsTool on the files that `gaitdynamics estimate` writes; muscles and other forces of the model are left
 out. "Filter" is the tool's low-pass on the coordinates.
 
@@ -76,40 +71,6 @@ information. In brackets the root mean square of the moment itself.
     record("inverse_dynamics", text, figures={"residual_rms_pct_bw": figures, "target_pct_bw": TARGET_PCT_BW})
 
 
-def _plain_motion(path: Path, skeleton: Skeleton) -> str:
-    """The motion with plain names: the tool takes default poses, silently, where columns are state paths."""
-    motion, _ = read_motion(path, skeleton.coordinates)
-    motion = replace(motion, values=skeleton.with_coupled_values(motion.values))
-    return format_motion(motion, skeleton.coordinates, name=path.stem)
-
-
-def _bare_model(path: Path, bare_path: Path) -> Path:
-    """The model without muscles, which would pull."""
-    model = opensim.Model(str(path))
-    model.updForceSet().clearAndDestroy()
-    model.finalizeConnections()
-    model.printToXML(str(bare_path))
-    return bare_path
-
-
-def _inverse_dynamics(model: Path, motion: Path, loads: Path, *, lowpass_hz: float) -> Table:
-    tool = opensim.InverseDynamicsTool()
-    tool.setModelFileName(str(model))
-    tool.setCoordinatesFileName(str(motion))
-    tool.setExternalLoadsFileName(str(loads))
-    tool.setLowpassCutoffFrequency(lowpass_hz)
-    excluded = opensim.ArrayStr()
-    excluded.append("Muscles")
-    tool.setExcludedForces(excluded)
-    times = read_table(motion).time_s
-    tool.setStartTime(float(times[0]))
-    tool.setEndTime(float(times[-1]))
-    tool.setResultsDir(str(motion.parent))
-    tool.setOutputGenForceFileName("moments.sto")
-    tool.run()
-    return read_table(motion.parent / "moments.sto")
-
-
 def _moment_differences(results: dict[str, Table], mass_kg: float) -> list[str]:
     cells = []
     for joint in JOINTS:
@@ -123,22 +84,6 @@ def _moment_differences(results: dict[str, Table], mass_kg: float) -> list[str]:
 
 def _rms(values: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(values))))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """OpenSim prints from C++, past sys.stdout."""
-    opensim.Logger.setLevelString("Off")
-    opensim.Logger.removeFileSink()
-    sys.stdout.flush()
-    kept = os.dup(1)
-    with Path(os.devnull).open("w") as nowhere:
-        os.dup2(nowhere.fileno(), 1)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 1)
-            os.close(kept)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,9 @@ from gaitdynamics import __version__
 from gaitdynamics.apps import data as data_commands
 from gaitdynamics.apps import weights as weights_commands
 from gaitdynamics.apps.generate import generate
+from gaitdynamics.apps.modify import modify
+from gaitdynamics.apps.moments import moments
+from gaitdynamics.apps.speed import speed
 from gaitdynamics.apps.train import finetune, train
 from gaitdynamics.errors import GaitDynamicsError, OutputError
 
@@ -31,7 +34,7 @@ MOST_SAMPLES = 1000
 DEMO_FOLDER = Path("demo_results")
 
 app = typer.Typer(
-    help="Ground reaction forces from OpenSim motions of walking and running.",
+    help="Ground reaction forces from OpenSim motions of walking and running; what if, and how fast.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -41,6 +44,9 @@ app = typer.Typer(
 app.command()(train)
 app.command()(finetune)
 app.command()(generate)
+app.command()(modify)
+app.command()(speed)
+app.command()(moments)
 app.add_typer(data_commands.app, name="data")
 app.add_typer(weights_commands.app, name="weights")
 
