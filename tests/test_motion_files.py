@@ -295,6 +295,13 @@ def test_millimetres_are_refused(tmp_path: Path) -> None:
         read_motion(write(tmp_path, columns), MODEL)
 
 
+def test_who_walks_far_is_not_taken_for_millimetres(tmp_path: Path) -> None:
+    columns = walk()
+    far = columns | {"pelvis_tx": np.linspace(0.0, 300.0, len(columns["pelvis_tx"]))}
+    motion, _ = read_motion(write(tmp_path, far), MODEL)
+    assert motion.values[-1, motion.coordinates.index("pelvis_tx")] == pytest.approx(300.0)
+
+
 @pytest.mark.parametrize("num_frames", [1, 3])
 def test_a_pose_is_no_motion(tmp_path: Path, num_frames: int) -> None:
     columns = {name: values[:num_frames] for name, values in walk().items()}
