@@ -16,7 +16,7 @@ from gaitdynamics.io.osim import read_model
 from gaitdynamics.maths.signals import bridged
 from gaitdynamics.state.codec import completed_columns, encode
 from gaitdynamics.state.parts import completable_coordinates, coordinates_of_parts, hidden
-from gaitdynamics.tasks.completed_forces import completed_trial, estimate_completed
+from gaitdynamics.tasks.completed_forces import completed_trial, estimate_completed, needs_completion
 from gaitdynamics.tasks.estimate_forces import estimate_forces
 from gaitdynamics.tasks.fill_motion import usual_samples
 from gaitdynamics.types.motion import Motion
@@ -46,6 +46,22 @@ def test_observed_values_stay_exactly_and_everything_else_is_filled(trial: Trial
     assert (found.lower < found.motion.values)[found.is_filled].all()
     assert np.array_equal(found.lower[~found.is_filled], found.motion.values[~found.is_filled])
     assert completed_trial(given, found).motion.observed[found.is_filled].all()
+
+
+def test_a_trial_that_lacks_no_more_than_the_trunk_is_the_same_without_its_completion(trial: Trial) -> None:
+    given = without(trial, "trunk")
+    assert not needs_completion(given) and not needs_completion(trial)
+    completed = completed_trial(given, untrained_completer(trial)(given))
+    assert np.array_equal(completed.motion.values, given.motion.values)
+    assert np.array_equal(completed.motion.observed, given.motion.observed)
+    assert completed.belt_speed_m_s == given.belt_speed_m_s
+
+
+@pytest.mark.parametrize(("parts", "interval_s"), [(("trunk", "knees"), None), (("trunk",), (1.0, 1.3))])
+def test_a_trial_that_lacks_more_than_the_trunk_or_a_moment_of_it_needs_completion(
+    trial: Trial, parts: tuple[str, ...], interval_s: tuple[float, float] | None
+) -> None:
+    assert needs_completion(without(trial, *parts, interval_s=interval_s))
 
 
 def test_the_same_seed_gives_the_same_motion(trial: Trial) -> None:

@@ -171,6 +171,18 @@ def test_what_is_missing_of_the_motion_is_completed(
     assert summary("gap_moments.json")["completion"]["filled"].keys() == {"knee_angle_r"}
 
 
+def test_a_trunk_that_was_never_measured_is_left_out_without_a_model_of_gait(
+    run: Run, body: Skeleton, short_walk: Motion
+) -> None:
+    values = short_walk.values.copy()
+    values[:, [name.startswith("lumbar") for name in body.coordinate_names]] = 0.0
+    Path("stiff.mot").write_text(format_motion(replace(short_walk, values=values), body.coordinates, name="stiff"))
+    code, _, err = run("stiff.mot", *USUAL, "--completion", "nowhere")
+    assert code == 0
+    assert "completed first" not in err
+    assert "completion" not in summary("stiff_moments.json")
+
+
 def test_forces_of_another_time_are_refused(run: Run, body: Skeleton, short_walk: Motion) -> None:
     forces = estimate_forces(trial(body, short_walk)).forces
     late = replace(forces, time_s=forces.time_s + 1.0)

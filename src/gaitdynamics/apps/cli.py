@@ -16,20 +16,41 @@ from gaitdynamics.apps import weights as weights_commands
 from gaitdynamics.apps.generate import generate
 from gaitdynamics.apps.modify import modify
 from gaitdynamics.apps.moments import moments
+from gaitdynamics.apps.options import (
+    STARTER,
+    STARTER_DIFFUSION,
+    BeltSpeed,
+    CompletionWeights,
+    Height,
+    Mass,
+    Model,
+    Motions,
+    Out,
+    Overwrite,
+    Seed,
+)
 from gaitdynamics.apps.speed import speed
+from gaitdynamics.apps.terminal import (
+    EXIT_SOME_FAILED,
+    NOTHING,
+    belt_speed_m_s,
+    console,
+    each_motion,
+    message_of,
+    number,
+    reporting,
+    say,
+    warn,
+)
 from gaitdynamics.apps.train import finetune, train
 from gaitdynamics.errors import GaitDynamicsError, OutputError
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
     from gaitdynamics.tasks.fill_motion import MotionCompleter
 
-EXIT_SOME_FAILED = 1
 EXIT_BAD_INPUT = 2
-STARTER = "starter"  # the bundled force model
-STARTER_DIFFUSION = "starter_diffusion"  # the bundled model of gait
 MOST_SAMPLES = 1000
 DEMO_FOLDER = Path("demo_results")
 
@@ -50,21 +71,11 @@ app.command()(moments)
 app.add_typer(data_commands.app, name="data")
 app.add_typer(weights_commands.app, name="weights")
 
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results that exist already.")]
 Weights = Annotated[
     str,
     typer.Option(
         metavar="NAME|DIR", help="The estimator: 'physics', bundled weights ('weights list'), or a folder of weights."
     ),
-]
-
-Motions = Annotated[list[Path], typer.Argument(metavar="MOTION...", help="Motions (.mot, .sto) of one person.")]
-Model = Annotated[Path, typer.Option(help="The person's scaled OpenSim model (.osim).")]
-Mass = Annotated[float | None, typer.Option(metavar="KG", help="Body mass; the model's if not given.")]
-Height = Annotated[float | None, typer.Option(metavar="M", help="Body height; estimated from the model if not given.")]
-BeltSpeed = Annotated[
-    str,
-    typer.Option(metavar="MPS|auto|0", help="Treadmill speed; 0 overground; auto infers it from the standing foot."),
 ]
 Missing = Annotated[
     str,
@@ -78,12 +89,6 @@ Samples = Annotated[
     int | None,
     typer.Option(min=1, max=MOST_SAMPLES, help="Completions to draw where something is missing, for intervals."),
 ]
-CompletionWeights = Annotated[
-    str,
-    typer.Option("--completion", metavar="NAME|DIR", help="The model of gait that completes what is missing."),
-]
-Out = Annotated[Path, typer.Option(metavar="DIR", help="Where the results go.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of random numbers, where any are drawn.")]
 
 
 def main() -> None:
@@ -98,7 +103,7 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("GAITDYNAMICS_TRACEBACK"):
             raise
-        _fail(_message(error))
+        _fail(message_of(error))
 
 
 @app.callback(invoke_without_command=True)
@@ -133,7 +138,7 @@ def estimate(
     <stem>_summary.json and, unless --weights is physics or the authors', <stem>_force_intervals.mot. A motion in which
     something is missing is completed first, and written as 'fill' writes it.
     """
-    belt_speed_m_s = _belt_speed(belt_speed)
+    belt_m_s = belt_speed_m_s(belt_speed)
     _check_distinct(motions)
     from gaitdynamics.apps.completed_files import completed_paths, completes_by_itself, missing_coordinates
     from gaitdynamics.apps.estimate_files import check_inputs_kept, estimate_file, output_paths, read_person
@@ -143,7 +148,7 @@ def estimate(
     for motion in motions:
         check_inputs_kept((*output_paths(motion, out), *completed_paths(motion, out)), [*motions, model])
     person = read_person(model, mass_kg=mass, height_m=height)
-    outcomes = _each(
+    outcomes = each_motion(
         "Estimating",
         motions,
         partial(
@@ -151,7 +156,7 @@ def estimate(
             person=person,
             estimator=estimator,
             out=out,
-            belt_speed_m_s=belt_speed_m_s,
+            belt_speed_m_s=belt_m_s,
             missing=missing_coordinates(person.skeleton, _names(missing)),
             completer=None if completes_by_itself(weights) else cache(partial(_completer, completion)),
             num_samples=samples,
@@ -181,7 +186,7 @@ def fill(
     For each motion, writes <stem>_motion.mot (all coordinates of the model; what was measured exactly as it was),
     <stem>_filled.json (what was filled in, and how sure it is) and <stem>_motion_intervals.mot.
     """
-    belt_speed_m_s = _belt_speed(belt_speed)
+    belt_m_s = belt_speed_m_s(belt_speed)
     _check_distinct(motions)
     from gaitdynamics.apps.completed_files import completed_paths, missing_coordinates
     from gaitdynamics.apps.estimate_files import check_inputs_kept, read_person
@@ -190,14 +195,14 @@ def fill(
     for motion in motions:
         check_inputs_kept(completed_paths(motion, out), [*motions, model])
     person = read_person(model, mass_kg=mass, height_m=height)
-    outcomes = _each(
+    outcomes = each_motion(
         "Completing",
         motions,
         partial(
             fill_file,
             person=person,
             out=out,
-            belt_speed_m_s=belt_speed_m_s,
+            belt_speed_m_s=belt_m_s,
             missing=missing_coordinates(person.skeleton, _names(missing)),
             completer=cache(partial(_completer, completion)),
             num_samples=samples,
@@ -207,15 +212,12 @@ def fill(
     )
     for motion, outcome in zip(motions, outcomes, strict=True):
         if not isinstance(outcome, Exception) and not outcome.summary["filled"]:
-            _say(f"{motion.name}: nothing is missing, so nothing was filled in.", stderr=True)
+            say(f"{motion.name}: nothing is missing, so nothing was filled in.", stderr=True)
     _report(motions, outcomes, _filled_table, out)
 
 
 @app.command()
-def demo(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the results go.")] = DEMO_FOLDER,
-    overwrite: Overwrite = False,
-) -> None:
+def demo(out: Out = DEMO_FOLDER, overwrite: Overwrite = False) -> None:
     """Estimate forces for the bundled synthetic walk, and say what came out."""
     from importlib.resources import as_file, files
 
@@ -226,16 +228,15 @@ def demo(
     with (
         as_file(assets / "generic_body.osim") as model_path,
         as_file(assets / "synthetic_walk.mot") as motion_path,
-        _console(stderr=True).status("Estimating forces for the synthetic walk"),
+        console(stderr=True).status("Estimating forces for the synthetic walk"),
     ):
         person = read_person(model_path, mass_kg=None, height_m=None)
         estimator = load_estimator(STARTER)
         written = estimate_file(
             motion_path, person, out=out, belt_speed_m_s=None, estimator=estimator, overwrite=overwrite
         )
-    _print_warnings(written.summary)
-    console = _console()
-    console.print(_demo_table(written.summary))
+    warn(written.summary["warnings"])
+    console().print(_demo_table(written.summary))
     forces, loads, summary, intervals = written.paths
     for path, meaning in (
         (forces, "forces, centres of pressure and free moments of both feet over time, for OpenSim or a spreadsheet"),
@@ -243,9 +244,9 @@ def demo(
         (summary, "events, steps, peaks, impulses, asymmetry, warnings"),
         (intervals, "between which values each force lies, with 90 % confidence"),
     ):
-        _say(f"{path}\n    {meaning}")
-    _say("Body and walk are synthetic: made from published averages, measured on nobody.")
-    _say("Your own: gaitdynamics estimate MOTION.mot --model MODEL.osim")
+        say(f"{path}\n    {meaning}")
+    say("Body and walk are synthetic: made from published averages, measured on nobody.")
+    say("Your own: gaitdynamics estimate MOTION.mot --model MODEL.osim")
 
 
 @app.command()
@@ -296,44 +297,19 @@ def evaluate(
         check_writable([json_path], overwrite=overwrite)
     masks = masks_named(mask or [])
     trials = read_study(study)
-    with _progress() as progress:
-        chosen = progress.add_task("Evaluating", total=None)
-        common: dict[str, Any] = {
-            "split": split,
-            "weights": weights,
-            "report": lambda done, total: progress.update(chosen, completed=done, total=total),
-        }
+    with reporting("Evaluating") as report:
+        common: dict[str, Any] = {"split": split, "weights": weights, "report": report}
         if masks:
             result = evaluate_masks(trials, masks=masks, completion=completion, **common)
         else:
             result = evaluate_study(trials, is_aligned=align, **common)
-    console = _console()
+    screen = console()
     for line in _masked_tables(result) if masks else _evaluation_tables(result):
-        console.print(line)
+        screen.print(line)
     if json_path is not None:
         write_files({json_path: json.dumps(result, indent=2, allow_nan=False) + "\n"}, overwrite=overwrite)
     if not all(each["rows"] for each in result.get("masks", [result])):
         raise typer.Exit(EXIT_SOME_FAILED)
-
-
-def _each(verb: str, motions: list[Path], work: Callable[..., Any]) -> list[Any]:
-    """What came of each motion: `Written`, or the exception."""
-    outcomes: list[Any] = []
-    with _progress() as progress:
-        task = progress.add_task(verb, total=len(motions), visible=len(motions) > 1)
-
-        def report(done: int, total: int) -> None:
-            progress.update(task, completed=len(outcomes) + done / total, visible=True)
-
-        for motion in motions:
-            try:
-                outcomes.append(work(motion, report=report))
-            except Exception as error:
-                if not isinstance(error, GaitDynamicsError) and len(motions) == 1:
-                    raise
-                outcomes.append(error)
-            progress.update(task, completed=len(outcomes))
-    return outcomes
 
 
 def _report(
@@ -344,12 +320,12 @@ def _report(
         (outcome,) = outcomes
         if isinstance(outcome, Exception):
             raise outcome
-        _print_warnings(outcome.summary)
+        warn(outcome.summary["warnings"])
         for path in outcome.paths:
-            _say(str(path))
+            say(str(path))
         return
-    _console().print(table(motions, outcomes))
-    _say(f"Results in {out.resolve()}")
+    console().print(table(motions, outcomes))
+    say(f"Results in {out.resolve()}")
     _print_reasons(motions, outcomes)
     if any(isinstance(outcome, Exception) for outcome in outcomes):
         raise typer.Exit(EXIT_SOME_FAILED)
@@ -364,20 +340,6 @@ def _completer(name: str) -> "MotionCompleter":
 
 def _names(text: str) -> list[str]:
     return [name for part in text.split(",") if (name := part.strip())]
-
-
-def _belt_speed(text: str) -> float | None:
-    if text.strip().lower() == "auto":
-        return None
-    try:
-        speed = float(text)
-    except ValueError:
-        speed = float("nan")
-    if not 0.0 <= speed <= 15.0:
-        raise typer.BadParameter(
-            f"'{text}' is no treadmill speed; expected metres per second (0 to 15), or auto.", param_hint="--belt-speed"
-        )
-    return speed
 
 
 def _check_distinct(motions: list[Path]) -> None:
@@ -406,9 +368,9 @@ def _outcome_table(motions: list[Path], outcomes: list[Any]) -> "Table":
             table.add_row(
                 Text(motion.name),
                 "done",
-                gait["activity"] or "–",
-                _number(gait["speed_m_s"], 2),
-                _number(gait["cadence_steps_per_min"], 0),
+                gait["activity"] or NOTHING,
+                number(gait["speed_m_s"], 2),
+                number(gait["cadence_steps_per_min"], 0),
                 str(len(outcome.summary["warnings"])),
             )
     return table
@@ -433,13 +395,13 @@ def _print_reasons(motions: list[Path], outcomes: list[Any]) -> None:
     concerned: dict[str, list[str]] = {}
     for motion, outcome in zip(motions, outcomes, strict=True):
         if isinstance(outcome, Exception):
-            _say(f"Failed: {_message(outcome)}", style="red", stderr=True)
+            say(f"Failed: {message_of(outcome)}", style="red", stderr=True)
             continue
         for warning in outcome.summary["warnings"]:
             concerned.setdefault(warning.removeprefix(f"{motion.name}: "), []).append(motion.name)
     for warning, names in concerned.items():
         whose = names[0] if len(names) == 1 else f"{len(names)} motions"
-        _say(f"Warning: {whose}: {warning}", style="yellow", stderr=True)
+        say(f"Warning: {whose}: {warning}", style="yellow", stderr=True)
 
 
 def _demo_table(summary: dict[str, Any]) -> "Table":
@@ -453,11 +415,11 @@ def _demo_table(summary: dict[str, Any]) -> "Table":
         ("largest propulsive force, body weights", "anteroposterior", "max_bw"),
         ("largest medial force, body weights", "mediolateral", "max_bw"),
     ):
-        table.add_row(label, _number(right[component][key], 2), _number(left[component][key], 2))
+        table.add_row(label, number(right[component][key], 2), number(left[component][key], 2))
     for label, key, digits in (("step length, m", "step_length_m", 2), ("stance, share of stride", "stance_share", 2)):
-        table.add_row(label, *(_number(summary["steps"][side][key], digits) for side in ("right", "left")))
+        table.add_row(label, *(number(summary["steps"][side][key], digits) for side in ("right", "left")))
     table.caption = (
-        f"{gait['speed_m_s']:.2f} m/s, {_number(gait['cadence_steps_per_min'], 0)} steps/min, "
+        f"{gait['speed_m_s']:.2f} m/s, {number(gait['cadence_steps_per_min'], 0)} steps/min, "
         f"{summary['subject']['mass_kg']:g} kg"
     )
     return table
@@ -496,7 +458,7 @@ def _evaluation_tables(result: dict[str, Any]) -> "list[Any]":
         table.add_column(head, justify="right")
 
     def figures(values: dict[str, Any]) -> list[str]:
-        return [_number(values.get(metric), 1 if metric == "cop_mae_mm" else 2) for metric in METRICS]
+        return [number(values.get(metric), 1 if metric == "cop_mae_mm" else 2) for metric in METRICS]
 
     for row in result["rows"]:
         table.add_row(
@@ -516,42 +478,6 @@ def _evaluation_tables(result: dict[str, Any]) -> "list[Any]":
     return lines
 
 
-def _message(error: Exception) -> str:
-    if isinstance(error, GaitDynamicsError):
-        return str(error)
-    return (
-        f"Unexpected {type(error).__name__}: {error}. This is a fault of gaitdynamics, not yours: please report it "
-        "with the command and, if you may, the files. GAITDYNAMICS_TRACEBACK=1 shows where it happened."
-    )
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"
-
-
-def _print_warnings(summary: dict[str, Any]) -> None:
-    for warning in summary["warnings"]:
-        _say(f"Warning: {warning}", style="yellow", stderr=True)
-
-
-def _say(text: str, *, style: str | None = None, stderr: bool = False) -> None:
-    """Print text as it is: names of files are no markup, and lines are for the terminal to break."""
-    _console(stderr=stderr).print(text, style=style, highlight=False, soft_wrap=True, markup=False)
-
-
-def _console(*, stderr: bool = False) -> "Console":
-    from rich.console import Console
-
-    return Console(stderr=stderr)
-
-
-def _progress() -> Any:
-    from rich.progress import Progress
-
-    console = _console(stderr=True)
-    return Progress(console=console, transient=True, disable=not console.is_terminal)
-
-
 def _fail(message: str) -> None:
-    _say(f"Error: {message}", style="red", stderr=True)
+    say(f"Error: {message}", style="red", stderr=True)
     sys.exit(EXIT_BAD_INPUT)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gaitdynamics.apps.terminal import console, progress_bar, say
+
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
 SEX_LETTERS = {"female": "f", "male": "m", "unknown": "?"}
@@ -40,21 +41,18 @@ def build(
 
     Started again after an interruption, it goes on where it stopped.
     """
-    from rich.progress import Progress
-
     from gaitdynamics.training.build import Encoding
     from gaitdynamics.training.build import build as build_folder
     from gaitdynamics.training.examples import BLOCKS, NUM_VARIANTS, encode_recording
     from gaitdynamics.training.info import report_of
 
-    console = _console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+    with progress_bar() as bar:
         tasks: dict[str, Any] = {}
 
         def report(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
-                tasks[stage] = progress.add_task(stage, total=total)
-            progress.update(tasks[stage], completed=done, total=total)
+                tasks[stage] = bar.add_task(stage, total=total)
+            bar.update(tasks[stage], completed=done, total=total)
 
         index = build_folder(
             sources,
@@ -67,7 +65,7 @@ def build(
             report=report,
         )
     _print_report(report_of(index))
-    _say(f"{out / 'report.md'} says the same; 'gaitdynamics data info {out}' says who is in it.")
+    say(f"{out / 'report.md'} says the same; 'gaitdynamics data info {out}' says who is in it.")
 
 
 @app.command()
@@ -94,8 +92,8 @@ def info(folder: DataFolder) -> None:
             title=split,
             has_total=True,
         )
-        _console().print(table)
-    _say("Hours are of valid force; altered copies are not counted.")
+        console().print(table)
+    say("Hours are of valid force; altered copies are not counted.")
 
 
 def _print_report(report: dict[str, Any]) -> None:
@@ -107,17 +105,17 @@ def _print_report(report: dict[str, Any]) -> None:
         removed_rows,
     )
 
-    console = _console()
-    console.print(_table(kept_rows(report), title="Kept, minutes of valid force"))
+    screen = console()
+    screen.print(_table(kept_rows(report), title="Kept, minutes of valid force"))
     if report["removed"]:
-        console.print(_table(removed_rows(report), title="Taken out of recordings that were kept"))
+        screen.print(_table(removed_rows(report), title="Taken out of recordings that were kept"))
     if report["excluded"]:
         shown = [row | {"reason": _shortened(row["reason"])} for row in excluded_rows(report)]
-        console.print(_table(shown, title="Recordings left out"))
+        screen.print(_table(shown, title="Recordings left out"))
     for row in report["excluded_variants"]:
-        _say(f"{row['copies']} altered copies left out: {_shortened(row['reason'])}")
-    console.print(_table(laboratory_rows(report), title="Laboratories"))
-    _say(laboratory_note(report))
+        say(f"{row['copies']} altered copies left out: {_shortened(row['reason'])}")
+    screen.print(_table(laboratory_rows(report), title="Laboratories"))
+    say(laboratory_note(report))
 
 
 def _table(rows: Sequence[dict[str, str]], *, title: str, has_total: bool = False) -> "Table":
@@ -152,13 +150,3 @@ def _listed(counts: dict[str, int]) -> str:
 
 def _num_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _say(text: str) -> None:
-    _console().print(text, highlight=False, soft_wrap=True, markup=False)
-
-
-def _console(*, stderr: bool = False) -> "Console":
-    from rich.console import Console
-
-    return Console(stderr=stderr)

@@ -167,31 +167,22 @@ def estimate_file(
                 report=report,
             )
     except InvalidMotionError as error:
-        raise InvalidMotionError(f"{motion_path}: {error}") from None
+        raise in_file(motion_path, error) from None
     completion_warnings = given.warnings if completion is None else (*given.warnings, *completion.warnings)
     implausible = _implausible(prediction.forces, person.subject.body_weight_n)
     warnings = (*completion_warnings, *prediction.warnings, *implausible)
     bodies = tuple(foot.hindfoot for foot in person.skeleton.feet)
     summary: dict[str, Any] = {
-        "motion": motion_path.name,
-        "model": person.model_path.name,
-        "subject": {
-            "id": person.subject.id,
-            "mass_kg": round(person.subject.mass_kg, 3),
-            "mass_source": person.mass_source,
-            "height_m": round(person.subject.height_m, 3),
-            "height_source": person.height_source,
-        },
+        **about_inputs(motion_path, person),
         **({} if completion is None else {"completion": completion_summary(completion, person.skeleton)}),
         **summarise(replace(given.trial, motion=prediction.motion), prediction),
         "warnings": list(dict.fromkeys(warnings)),
         "provenance": {
             **prediction.provenance,
-            "belt_speed": _belt_speed_source(belt_speed_m_s, completion),
+            "belt_speed": belt_speed_source(belt_speed_m_s, completion),
             "opensim": version("opensim"),
             "torch": version("torch"),
-            "motion_sha256": sha256(motion_path),
-            "model_sha256": sha256(person.model_path),
+            **checksums(motion_path, person),
         },
     }
     interval = prediction.interval
@@ -212,7 +203,28 @@ def estimate_file(
     return Written(tuple(path for path, content in contents.items() if content is not None), summary)
 
 
-def _belt_speed_source(belt_speed_m_s: float | None, completion: "Completion | None") -> str:
+def in_file(motion_path: Path, error: InvalidMotionError) -> InvalidMotionError:
+    """The error with the file that it is about; tasks know the trial's name at most."""
+    return InvalidMotionError(f"{motion_path}: {str(error).removeprefix(f'{motion_path.stem}: ')}")
+
+
+def about_inputs(motion_path: Path, person: Person) -> dict[str, Any]:
+    """What a record says of whose motion it is; JSON values."""
+    return {
+        "motion": motion_path.name,
+        "model": person.model_path.name,
+        "subject": {
+            "id": person.subject.id,
+            "mass_kg": round(person.subject.mass_kg, 3),
+            "mass_source": person.mass_source,
+            "height_m": round(person.subject.height_m, 3),
+            "height_source": person.height_source,
+        },
+    }
+
+
+def belt_speed_source(belt_speed_m_s: float | None, completion: "Completion | None" = None) -> str:
+    """Where the belt's speed comes from: `belt_speed_m_s` is what was given, None for nothing."""
     if belt_speed_m_s is not None:
         return "given"
     is_completed = completion is not None and completion.belt_speed_m_s is not None
@@ -227,8 +239,7 @@ def about_completion(given: GivenTrial, person: Person, *, seed: int, warnings: 
         "model": person.model_path.name,
         "seed": seed,
         "warnings": list(dict.fromkeys(warnings)),
-        "motion_sha256": sha256(motion_path),
-        "model_sha256": sha256(person.model_path),
+        **checksums(motion_path, person),
     }
 
 
@@ -241,6 +252,15 @@ def _implausible(forces: GroundReaction, body_weight_n: float) -> tuple[str, ...
         f"The vertical force reaches {vertical_bw[peak]:.3g} body weights around {forces.time_s[peak]:.10g} s, which "
         "no step does: the motion probably jumps there. Look for a swapped marker or a wrong unit.",
     )
+
+
+def checksums(motion_path: Path, person: Person) -> dict[str, str]:
+    """Of the inputs.
+
+    Raises:
+        InputFileError: one can't be read.
+    """
+    return {"motion_sha256": sha256(motion_path), "model_sha256": sha256(person.model_path)}
 
 
 def sha256(path: Path) -> str:

@@ -11,7 +11,7 @@ from gaitdynamics.apps.completed_files import (
     completion_summary,
     read_given,
 )
-from gaitdynamics.apps.estimate_files import Person, Written, about_completion, check_inputs_kept
+from gaitdynamics.apps.estimate_files import Person, Written, about_completion, check_inputs_kept, in_file
 from gaitdynamics.errors import InvalidMotionError
 from gaitdynamics.io.files import check_writable, write_files
 
@@ -65,7 +65,7 @@ def fill_file(
         try:
             completion = completer()(given.trial, num_samples=num, seed=seed, report=report)
         except InvalidMotionError as error:
-            raise InvalidMotionError(f"{motion_path}: {error}") from None
+            raise in_file(motion_path, error) from None
     warnings = given.warnings if completion is None else (*given.warnings, *completion.warnings)
     about = about_completion(given, person, seed=seed, warnings=warnings)
     contents = completed_contents(given, completion, paths, about=about)

@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gaitdynamics.apps.options import STARTER, STARTER_DIFFUSION, ForceWeights, Out, Overwrite, SeedOfFiles
+from gaitdynamics.apps.terminal import console, number, reporting, say, warn
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -20,18 +23,16 @@ def generate(
     ] = None,
     num: Annotated[int, typer.Option("-n", "--num", min=1, max=MOST_GAITS, metavar="N", help="How many gaits.")] = 1,
     seconds: Annotated[float, typer.Option(metavar="S", help="How long each is.")] = 5.0,
-    seed: Annotated[int, typer.Option(min=0, help="Of random numbers: the same seed gives the same files.")] = 0,
+    seed: SeedOfFiles = 0,
     model: Annotated[
         Path | None, typer.Option(help="Generate for this scaled model instead of a generic body.")
     ] = None,
     completion: Annotated[
         str, typer.Option(metavar="NAME|DIR", help="The generative model: bundled weights, or a folder.")
-    ] = "starter_diffusion",
-    weights: Annotated[
-        str, typer.Option(metavar="NAME|DIR", help="The estimator of the forces, as in 'estimate'.")
-    ] = "starter",
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the results go.")] = Path(),
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that exist already.")] = False,
+    ] = STARTER_DIFFUSION,
+    weights: ForceWeights = STARTER,
+    out: Out = Path(),
+    overwrite: Overwrite = False,
 ) -> None:
     """Generate gaits that nobody walked or ran, with the forces that go with them.
 
@@ -54,8 +55,7 @@ def generate(
     elif height is not None and mass is not None:
         person, model_text = scaled_body(height_m=height, mass_kg=mass)
     sampler, estimator = load_gait_sampler(completion), load_estimator(weights)
-    with _bar() as bar:
-        task = bar.add_task("Generating", total=None)
+    with reporting("Generating") as report:
         written = generate_files(
             person,
             wish,
@@ -67,12 +67,11 @@ def generate(
             model_text=model_text,
             seed=seed,
             overwrite=overwrite,
-            report=lambda done, total: bar.update(task, completed=done, total=total),
+            report=report,
         )
-    for warning in written.summary["warnings"]:
-        _say(f"Warning: {warning}", style="yellow", stderr=True)
-    _console().print(_table(written.summary))
-    _say(f"Results in {out.resolve()}")
+    warn(written.summary["warnings"])
+    console().print(_table(written.summary))
+    say(f"Results in {out.resolve()}")
 
 
 def _table(summary: dict[str, Any]) -> "Table":
@@ -87,32 +86,11 @@ def _table(summary: dict[str, Any]) -> "Table":
         known = [peak for peak in peaks if peak is not None]
         table.add_row(
             gait["motion"].removesuffix("_motion.mot"),
-            _number(gait["gait"]["speed_m_s"], 2),
-            _number(gait["gait"]["cadence_steps_per_min"], 0),
-            _number(sum(known) / len(known) if known else None, 2),
-            _number(gait["realism"]["mean_vertical_bw"], 3),
-            _number(gait["realism"]["foot_sliding_m_s"], 3),
+            number(gait["gait"]["speed_m_s"], 2),
+            number(gait["gait"]["cadence_steps_per_min"], 0),
+            number(sum(known) / len(known) if known else None, 2),
+            number(gait["realism"]["mean_vertical_bw"], 3),
+            number(gait["realism"]["foot_sliding_m_s"], 3),
         )
     table.caption = f"asked for: {wish['activity']} at {wish['speed_m_s']:g} m/s"
     return table
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"
-
-
-def _say(text: str, *, style: str | None = None, stderr: bool = False) -> None:
-    _console(stderr=stderr).print(text, style=style, highlight=False, soft_wrap=True, markup=False)
-
-
-def _console(*, stderr: bool = False) -> Any:
-    from rich.console import Console
-
-    return Console(stderr=stderr)
-
-
-def _bar() -> Any:
-    from rich.progress import Progress
-
-    console = _console(stderr=True)
-    return Progress(console=console, transient=True, disable=not console.is_terminal)

@@ -4,22 +4,17 @@ import json
 import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from gaitdynamics.apps.estimate_files import Person, check_inputs_kept, read_person
-from gaitdynamics.biomech.realism import mean_vertical_bw, newton_euler_residual
+from gaitdynamics.apps.estimate_files import Person, Written, check_inputs_kept, read_person
+from gaitdynamics.apps.gait_files import GAIT_SUFFIXES, gait_contents, gait_names, gait_paths, realism_content
+from gaitdynamics.biomech.realism import newton_euler_residual
 from gaitdynamics.biomech.summary import summarise
 from gaitdynamics.errors import InvalidSubjectError
-from gaitdynamics.io.external_loads import format_external_loads
 from gaitdynamics.io.files import check_writable, write_files
-from gaitdynamics.io.forces import format_forces
-from gaitdynamics.io.motion import format_motion
 from gaitdynamics.io.scaled_model import scaled_model
 from gaitdynamics.tasks.estimators import Estimator
 from gaitdynamics.tasks.generate_gait import GeneratedGait, StateSampler, Wish, generate_gaits
@@ -28,16 +23,7 @@ from gaitdynamics.types.subject import Subject
 FORMAT = 1
 NAME = "generated"
 GENERIC_BODY_HEIGHT_M = 1.75  # of assets/generic_body.osim
-GAIT_SUFFIXES = ("_motion.mot", "_forces.mot", "_external_loads.xml")
 BMI_RANGE_KG_M2 = (9.0, 100.0)  # of anybody alive
-
-
-@dataclass(frozen=True)
-class Written:
-    """What came of a wish."""
-
-    paths: tuple[Path, ...]
-    summary: dict[str, Any]
 
 
 def scaled_body(*, height_m: float, mass_kg: float) -> tuple[Person, str]:
@@ -67,10 +53,10 @@ def own_body(model: Path, *, height_m: float | None, mass_kg: float | None) -> P
     return person
 
 
-def output_paths(out: Path, *, num: int) -> dict[int, tuple[Path, ...]]:
+def output_paths(out: Path, *, num: int) -> dict[int, tuple[Path, Path, Path]]:
     """Motion, forces and external loads of each gait, by its number, from 1."""
     digits = len(str(num))
-    return {k: tuple(out / f"{NAME}_{k:0{digits}}{suffix}" for suffix in GAIT_SUFFIXES) for k in range(1, num + 1)}
+    return {k: gait_paths(out / f"{NAME}_{k:0{digits}}") for k in range(1, num + 1)}
 
 
 def generate_files(
@@ -124,10 +110,7 @@ def generate_files(
         "wish": {"speed_m_s": wish.speed_m_s, "activity": wish.activity, "duration_s": wish.duration_s},
         "seed": seed,
         "warnings": warnings,
-        "gaits": [
-            {"motion": motion.name, "forces": forces.name, "external_loads": loads.name, **_about(gait)}
-            for gait, (motion, forces, loads) in zip(gaits, paths_of.values(), strict=True)
-        ],
+        "gaits": [gait_names(paths) | _about(gait) for gait, paths in zip(gaits, paths_of.values(), strict=True)],
         "provenance": {
             **gaits[0].prediction.provenance,
             "completion": sampler_name,
@@ -135,12 +118,9 @@ def generate_files(
             "torch": version("torch"),
         },
     }
-    right, left = (foot.hindfoot for foot in person.skeleton.feet)
     contents: dict[Path, str | bytes | None] = {}
-    for gait, (motion, forces, loads) in zip(gaits, paths_of.values(), strict=True):
-        contents[motion] = format_motion(gait.trial.motion, person.skeleton.coordinates, name=motion.stem)
-        contents[forces] = format_forces(gait.prediction.forces, name=forces.stem)
-        contents[loads] = format_external_loads(forces.name, bodies=(right, left))
+    for gait, paths in zip(gaits, paths_of.values(), strict=True):
+        contents |= gait_contents(gait.trial, gait.prediction.forces, paths)
     contents[summary_path] = json.dumps(summary, indent=2, allow_nan=False) + "\n"
     if model_text is not None:
         contents[body_path] = model_text
@@ -151,25 +131,13 @@ def generate_files(
 
 def _about(gait: GeneratedGait) -> dict[str, Any]:
     trial, prediction = gait.trial, gait.prediction
-    subject, forces = trial.subject, prediction.forces
-    residual = newton_euler_residual(trial.skeleton, trial.motion.values, forces, time_s=trial.motion.time_s)
-    mean_bw = mean_vertical_bw(forces, body_weight_n=subject.body_weight_n)
+    forces, motion = prediction.forces, trial.motion
+    residual = newton_euler_residual(trial.skeleton, motion.values, forces, time_s=motion.time_s)
     return {
         **summarise(trial, prediction),
-        "realism": {
-            "mean_vertical_bw": None if mean_bw is None else round(mean_bw, 4),
-            "force_residual_bw": round(_rms(residual.force_n) / subject.body_weight_n, 4),
-            "moment_residual_bw_height": round(
-                _rms(residual.moment_nm) / (subject.body_weight_n * subject.height_m), 4
-            ),
-            "foot_sliding_m_s": round(gait.sliding_m_s, 4) if np.isfinite(gait.sliding_m_s) else None,
-        },
+        "realism": realism_content(trial.subject, forces, residual, sliding_m_s=gait.sliding_m_s),
         "warnings": list(prediction.warnings),
     }
-
-
-def _rms(vectors: np.ndarray) -> float:
-    return float(np.sqrt((vectors**2).sum(axis=1).mean()))
 
 
 def _left_over(out: Path, contents: dict[Path, str | bytes | None]) -> list[Path]:

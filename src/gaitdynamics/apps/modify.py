@@ -6,16 +6,29 @@ from typing import Annotated
 
 import typer
 
-from gaitdynamics.apps.terminal import amounts, belt_speed_m_s, console, progress_bar, say, warn
+from gaitdynamics.apps.options import (
+    MOST_GAIT_SAMPLES,
+    STARTER,
+    STARTER_DIFFUSION,
+    BeltSpeed,
+    ForceWeights,
+    Height,
+    Mass,
+    Model,
+    Motion,
+    Out,
+    Overwrite,
+    SeedOfFiles,
+)
+from gaitdynamics.apps.terminal import amounts, belt_speed_m_s, reporting, show_versions
 from gaitdynamics.tasks.gait_strategies import GRAMMAR, STRATEGIES
 
 BALANCED, GUIDED = METHODS = ("balanced", "guided")
-MOST_SAMPLES = 200
 
 
 def modify(
-    motion: Annotated[Path, typer.Argument(metavar="MOTION", help="A motion (.mot, .sto) with at least one stride.")],
-    model: Annotated[Path, typer.Option(help="The person's scaled OpenSim model (.osim).")],
+    motion: Motion,
+    model: Model,
     change: Annotated[
         list[str],
         typer.Option(
@@ -31,30 +44,21 @@ def modify(
         ),
     ] = None,
     samples: Annotated[
-        int, typer.Option(min=1, max=MOST_SAMPLES, help="Gaits to draw for each dose, for intervals.")
+        int, typer.Option(min=1, max=MOST_GAIT_SAMPLES, help="Gaits to draw for each dose, for intervals.")
     ] = 8,
-    seed: Annotated[int, typer.Option(min=0, help="Of random numbers: the same seed gives the same files.")] = 0,
-    mass: Annotated[float | None, typer.Option(metavar="KG", help="Body mass; the model's if not given.")] = None,
-    height: Annotated[
-        float | None, typer.Option(metavar="M", help="Body height; estimated from the model if not given.")
-    ] = None,
-    belt_speed: Annotated[
-        str,
-        typer.Option(
-            metavar="MPS|auto|0", help="Treadmill speed; 0 overground; auto infers it from the standing foot."
-        ),
-    ] = "auto",
-    weights: Annotated[
-        str, typer.Option(metavar="NAME|DIR", help="The estimator of the forces, as in 'estimate'.")
-    ] = "starter",
+    seed: SeedOfFiles = 0,
+    mass: Mass = None,
+    height: Height = None,
+    belt_speed: BeltSpeed = "auto",
+    weights: ForceWeights = STARTER,
     completion: Annotated[
         str, typer.Option(metavar="NAME|DIR", help="The model of gait: bundled weights, or a folder.")
-    ] = "starter_diffusion",
+    ] = STARTER_DIFFUSION,
     method: Annotated[
         str, typer.Option(metavar="|".join(METHODS), help="How the gait is found that carries the change.")
     ] = BALANCED,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the results go.")] = Path(),
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that exist already.")] = False,
+    out: Out = Path(),
+    overwrite: Overwrite = False,
 ) -> None:
     """Change something about a gait, and see what becomes of forces and joint loads.
 
@@ -77,8 +81,7 @@ def modify(
 
     estimator = load_estimator(weights)
     person = read_person(model, mass_kg=mass, height_m=height)
-    with progress_bar() as bar:
-        task = bar.add_task("Changing", total=None)
+    with reporting("Changing") as report:
         written = modify_file(
             motion,
             person,
@@ -93,9 +96,6 @@ def modify(
             completer_name=Path(completion).name,
             out=out,
             overwrite=overwrite,
-            report=lambda done, total: bar.update(task, completed=done, total=total),
+            report=report,
         )
-    warn(written.summary["warnings"])
-    terminal = console()
-    terminal.print(written.table(width=terminal.width))
-    say(f"Results in {out.resolve()}; the plot is {written.paths[-1].name}")
+    show_versions(written, out)

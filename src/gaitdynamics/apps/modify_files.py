@@ -5,19 +5,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gaitdynamics.apps.changed_coordinates import dose_label, followed_coordinates, rows_of, shown_curve
-from gaitdynamics.apps.estimate_files import Person, sha256
+from gaitdynamics.apps.estimate_files import Person, checksums, in_file, sha256
 from gaitdynamics.apps.gait_plots import modification_picture
 from gaitdynamics.apps.measured_versions import measure
+from gaitdynamics.apps.recorded_files import about_recorded, read_recorded
 from gaitdynamics.apps.version_files import (
     Places,
     Shown,
     WrittenVersions,
-    about_person,
-    belt_speed_source,
     check_places,
-    checksums,
-    in_file,
-    read_recorded,
     write_versions,
 )
 from gaitdynamics.apps.version_tables import MODIFICATION_ROWS, RECORDED
@@ -114,7 +110,7 @@ def modify_file(
         measured,
         places,
         about={
-            **about_person(motion_path, person, recorded),
+            **about_recorded(motion_path, person, recorded),
             "changes": texts,
             "doses": None if doses is None else list(doses),
             "method": method,
@@ -124,7 +120,7 @@ def modify_file(
         warnings=recorded.warnings,
         provenance={
             "completion": completer_name,
-            "belt_speed": belt_speed_source(belt_speed_m_s),
+            "belt_speed": recorded.belt_speed_source,
             **checksums(motion_path, person),
             **({"curves_sha256": {path.name: sha256(path) for path in curves}} if curves else {}),
         },

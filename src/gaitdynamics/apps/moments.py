@@ -1,23 +1,36 @@
 """`gaitdynamics moments`: joint moments, powers and loads. Only light imports at the top."""
 
 import math
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from gaitdynamics.apps.terminal import belt_speed_m_s, progress_bar, say, warn
-from gaitdynamics.errors import GaitDynamicsError, OutputError
+from gaitdynamics.apps.options import (
+    STARTER,
+    STARTER_DIFFUSION,
+    BeltSpeed,
+    CompletionWeights,
+    ForceWeights,
+    Height,
+    Mass,
+    Model,
+    Motions,
+    Out,
+    Overwrite,
+    Seed,
+)
+from gaitdynamics.apps.terminal import EXIT_SOME_FAILED, belt_speed_m_s, each_motion, message_of, say, warn
+from gaitdynamics.errors import OutputError
 
 OFF = "off"
 USUAL_CUTOFF = "10"
-EXIT_SOME_FAILED = 1
 
 
 def moments(
-    motions: Annotated[list[Path], typer.Argument(metavar="MOTION...", help="Motions (.mot, .sto) of one person.")],
-    model: Annotated[Path, typer.Option(help="The person's scaled OpenSim model (.osim).")],
+    motions: Motions,
+    model: Model,
     forces: Annotated[
         Path | None,
         typer.Option(
@@ -29,25 +42,14 @@ def moments(
         str,
         typer.Option("--filter", metavar="HZ|off", help="Above this frequency neither motion nor forces are believed."),
     ] = USUAL_CUTOFF,
-    mass: Annotated[float | None, typer.Option(metavar="KG", help="Body mass; the model's if not given.")] = None,
-    height: Annotated[
-        float | None, typer.Option(metavar="M", help="Body height; estimated from the model if not given.")
-    ] = None,
-    belt_speed: Annotated[
-        str,
-        typer.Option(
-            metavar="MPS|auto|0", help="Treadmill speed; 0 overground; auto infers it from the standing foot."
-        ),
-    ] = "auto",
-    weights: Annotated[
-        str, typer.Option(metavar="NAME|DIR", help="The estimator of the forces, as in 'estimate'.")
-    ] = "starter",
-    completion: Annotated[
-        str, typer.Option(metavar="NAME|DIR", help="The model of gait that completes what is missing.")
-    ] = "starter_diffusion",
-    seed: Annotated[int, typer.Option(min=0, help="Of random numbers, where any are drawn.")] = 0,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the results go.")] = Path(),
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that exist already.")] = False,
+    mass: Mass = None,
+    height: Height = None,
+    belt_speed: BeltSpeed = "auto",
+    weights: ForceWeights = STARTER,
+    completion: CompletionWeights = STARTER_DIFFUSION,
+    seed: Seed = 0,
+    out: Out = Path(),
+    overwrite: Overwrite = False,
 ) -> None:
     """Joint moments and powers by inverse dynamics, and the loads of hips, knees and ankles.
 
@@ -67,42 +69,37 @@ def moments(
     for motion in motions:
         check_inputs_kept(moments_paths(motion, out), [*motions, model])
     person = read_person(model, mass_kg=mass, height_m=height)
-    completer = cache(lambda: load_completer(completion))
-    failures: dict[Path, GaitDynamicsError] = {}
-    with progress_bar() as bar:
-        task = bar.add_task("Moments", total=len(motions), visible=len(motions) > 1)
-        for number, motion in enumerate(motions):
-            try:
-                written = moments_file(
-                    motion,
-                    person,
-                    out=out,
-                    forces_path=forces,
-                    estimator=estimator,
-                    completer=completer,
-                    belt_speed_m_s=belt_m_s,
-                    cutoff_hz=cutoff_hz,
-                    overwrite=overwrite,
-                    seed=seed,
-                )
-            except GaitDynamicsError as error:
-                if len(motions) == 1:
-                    raise
-                failures[motion] = error
-            else:
-                _say_what(written, motion, is_alone=len(motions) == 1)
-            bar.update(task, completed=number + 1)
-    for failure in failures.values():
-        say(f"Failed: {failure}", style="red", stderr=True)
+    outcomes = each_motion(
+        "Moments",
+        motions,
+        partial(
+            moments_file,
+            person=person,
+            out=out,
+            forces_path=forces,
+            estimator=estimator,
+            completer=cache(lambda: load_completer(completion)),
+            belt_speed_m_s=belt_m_s,
+            cutoff_hz=cutoff_hz,
+            overwrite=overwrite,
+            seed=seed,
+        ),
+    )
+    is_alone = len(motions) == 1
+    failures = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+    if is_alone and failures:
+        raise failures[0]
+    for motion, outcome in zip(motions, outcomes, strict=True):
+        if isinstance(outcome, Exception):
+            continue
+        before = "" if is_alone else f"{motion.name}: "
+        warn(f"{before}{warning.removeprefix(before)}" for warning in outcome.summary["warnings"])
+        for path in outcome.paths:
+            say(str(path))
+    for failure in failures:
+        say(f"Failed: {message_of(failure)}", style="red", stderr=True)
     if failures:
         raise typer.Exit(EXIT_SOME_FAILED)
-
-
-def _say_what(written: Any, motion: Path, *, is_alone: bool) -> None:
-    before = "" if is_alone else f"{motion.name}: "
-    warn(f"{before}{warning.removeprefix(before)}" for warning in written.summary["warnings"])
-    for path in written.paths:
-        say(str(path))
 
 
 def _cutoff_hz(text: str) -> float | None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gaitdynamics import __version__
-from gaitdynamics.apps.estimate_files import Person, Written, check_inputs_kept, sha256
-from gaitdynamics.apps.version_files import about_person, belt_speed_source, checksums, in_file, read_recorded
+from gaitdynamics.apps.estimate_files import Person, Written, check_inputs_kept, checksums, in_file, sha256
+from gaitdynamics.apps.recorded_files import Recorded, about_recorded, read_recorded
 from gaitdynamics.biomech.cycles import whole_stances
 from gaitdynamics.biomech.joint_loads import (
     JointLoads,
@@ -106,7 +106,7 @@ def moments_file(
     trial = recorded.trial
     if forces_path is None:
         try:
-            given = _estimated(trial, estimator(), belt_speed_m_s=belt_speed_m_s, seed=seed)
+            given = _estimated(recorded, estimator(), seed=seed)
         except InvalidMotionError as error:
             raise in_file(motion_path, error) from None
     else:
@@ -122,7 +122,7 @@ def moments_file(
     stances = whole_stances(given.forces)
     summary: dict[str, Any] = {
         "format": FORMAT,
-        **about_person(motion_path, person, recorded),
+        **about_recorded(motion_path, person, recorded),
         "forces": given.origin,
         "filter_hz": cutoff_hz,
         "num_stances": {name: sum(s.foot == foot for s in stances) for foot, name in enumerate(SIDE_NAMES)},
@@ -173,9 +173,9 @@ def moments_file(
     return Written(paths, summary)
 
 
-def _estimated(trial: Trial, estimator: Estimator, *, belt_speed_m_s: float | None, seed: int) -> GivenForces:
-    prediction = estimator(trial, seed=seed)
-    provenance = {**prediction.provenance, "belt_speed": belt_speed_source(belt_speed_m_s)}
+def _estimated(recorded: Recorded, estimator: Estimator, *, seed: int) -> GivenForces:
+    prediction = estimator(recorded.trial, seed=seed)
+    provenance = {**prediction.provenance, "belt_speed": recorded.belt_speed_source}
     return GivenForces(prediction.forces, {"source": "estimated"}, provenance, prediction.warnings)
 
 

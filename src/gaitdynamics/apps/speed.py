@@ -6,26 +6,36 @@ from typing import Annotated
 
 import typer
 
-from gaitdynamics.apps.terminal import amounts, belt_speed_m_s, console, progress_bar, say, warn
-
-MOST_SAMPLES = 200
+from gaitdynamics.apps.options import (
+    MOST_GAIT_SAMPLES,
+    STARTER,
+    STARTER_DIFFUSION,
+    CompletionWeights,
+    ForceWeights,
+    Height,
+    Mass,
+    Model,
+    Motion,
+    Out,
+    Overwrite,
+    SeedOfFiles,
+)
+from gaitdynamics.apps.terminal import amounts, belt_speed_m_s, reporting, show_versions
 
 
 def speed(
-    motion: Annotated[Path, typer.Argument(metavar="MOTION", help="A motion (.mot, .sto) with at least one stride.")],
-    model: Annotated[Path, typer.Option(help="The person's scaled OpenSim model (.osim).")],
+    motion: Motion,
+    model: Model,
     to: Annotated[str, typer.Option(metavar="MPS,...", help="The speeds, in metres per second.")],
     activity: Annotated[
         str | None, typer.Option(metavar="walk|run", help="What is done at those speeds; as recorded if not given.")
     ] = None,
     samples: Annotated[
-        int, typer.Option(min=1, max=MOST_SAMPLES, help="Gaits to draw for each speed, for intervals.")
+        int, typer.Option(min=1, max=MOST_GAIT_SAMPLES, help="Gaits to draw for each speed, for intervals.")
     ] = 8,
-    seed: Annotated[int, typer.Option(min=0, help="Of random numbers: the same seed gives the same files.")] = 0,
-    mass: Annotated[float | None, typer.Option(metavar="KG", help="Body mass; the model's if not given.")] = None,
-    height: Annotated[
-        float | None, typer.Option(metavar="M", help="Body height; estimated from the model if not given.")
-    ] = None,
+    seed: SeedOfFiles = 0,
+    mass: Mass = None,
+    height: Height = None,
     belt_speed: Annotated[
         str,
         typer.Option(
@@ -33,17 +43,13 @@ def speed(
             help="Of the recorded treadmill; 0 overground; auto infers it from the standing foot.",
         ),
     ] = "auto",
-    weights: Annotated[
-        str, typer.Option(metavar="NAME|DIR", help="The estimator of the forces, as in 'estimate'.")
-    ] = "starter",
+    weights: ForceWeights = STARTER,
     response: Annotated[
         str, typer.Option(metavar="NAME|DIR", help="How gaits change with speed: bundled weights, or a folder.")
     ] = "starter_speed",
-    completion: Annotated[
-        str, typer.Option(metavar="NAME|DIR", help="The model of gait that completes what is missing.")
-    ] = "starter_diffusion",
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the results go.")] = Path(),
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that exist already.")] = False,
+    completion: CompletionWeights = STARTER_DIFFUSION,
+    out: Out = Path(),
+    overwrite: Overwrite = False,
 ) -> None:
     """Predict a person's gait at other speeds, with forces.
 
@@ -60,8 +66,7 @@ def speed(
 
     estimator, loaded = load_estimator(weights), load_speed_response(response)
     person = read_person(model, mass_kg=mass, height_m=height)
-    with progress_bar() as bar:
-        task = bar.add_task("Changing the speed", total=None)
+    with reporting("Changing the speed") as report:
         written = speed_file(
             motion,
             person,
@@ -76,9 +81,6 @@ def speed(
             completer=cache(lambda: load_completer(completion)),
             out=out,
             overwrite=overwrite,
-            report=lambda done, total: bar.update(task, completed=done, total=total),
+            report=report,
         )
-    warn(written.summary["warnings"])
-    terminal = console()
-    terminal.print(written.table(width=terminal.width))
-    say(f"Results in {out.resolve()}; the plot is {written.paths[-1].name}")
+    show_versions(written, out)

@@ -4,19 +4,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gaitdynamics.apps.estimate_files import Person
+from gaitdynamics.apps.estimate_files import Person, checksums, in_file
 from gaitdynamics.apps.gait_plots import speed_picture
 from gaitdynamics.apps.measured_versions import measure
+from gaitdynamics.apps.recorded_files import about_recorded, read_recorded
 from gaitdynamics.apps.version_files import (
     Places,
     Shown,
     WrittenVersions,
-    about_person,
-    belt_speed_source,
     check_places,
-    checksums,
-    in_file,
-    read_recorded,
     write_versions,
 )
 from gaitdynamics.apps.version_tables import RECORDED, SPEED_ROWS
@@ -95,7 +91,7 @@ def speed_file(
         measured,
         places,
         about={
-            **about_person(motion_path, person, recorded),
+            **about_recorded(motion_path, person, recorded),
             "to_m_s": list(to_m_s),
             "activity": activity,
             "samples": num_samples,
@@ -104,7 +100,7 @@ def speed_file(
         warnings=recorded.warnings,
         provenance={
             "response": response_name,
-            "belt_speed": belt_speed_source(belt_speed_m_s),
+            "belt_speed": recorded.belt_speed_source,
             **checksums(motion_path, person),
         },
         amount="speed_m_s",

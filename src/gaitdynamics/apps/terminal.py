@@ -1,16 +1,24 @@
-"""What commands that answer with a table share: options that are read alike, and printing. Only light imports."""
+"""What commands share: words that are read alike, progress, and printing. Only light imports."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from gaitdynamics.errors import GaitDynamicsError
+
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from gaitdynamics.apps.version_files import WrittenVersions
+
+EXIT_SOME_FAILED = 1
 MOST_AMOUNTS = 20
 FASTEST_BELT_M_S = 15.0
+NOTHING = "–"  # in the place of a number that there is none of
 
 
 def belt_speed_m_s(text: str) -> float | None:
@@ -65,6 +73,58 @@ def amounts(text: str, *, option: str, what: str) -> tuple[float, ...]:
     return tuple(found)
 
 
+def number(value: float | None, digits: int) -> str:
+    """A number of a table."""
+    return NOTHING if value is None else f"{value:.{digits}f}"
+
+
+def message_of(error: Exception) -> str:
+    """What a user is told of an error."""
+    if isinstance(error, GaitDynamicsError):
+        return str(error)
+    return (
+        f"Unexpected {type(error).__name__}: {error}. This is a fault of gaitdynamics, not yours: please report it "
+        "with the command and, if you may, the files. GAITDYNAMICS_TRACEBACK=1 shows where it happened."
+    )
+
+
+def each_motion(verb: str, motions: list[Path], work: Callable[..., Any]) -> list[Any]:
+    """Do something with each motion, and show how far it is.
+
+    Args:
+        verb: what is done.
+        motions: of which a failure does not stop the others.
+        work: takes a motion and `report`.
+
+    Returns:
+        What came of each: what `work` returns, or the exception. An unexpected one of a single motion is raised.
+    """
+    outcomes: list[Any] = []
+    with progress_bar() as bar:
+        task = bar.add_task(verb, total=len(motions), visible=len(motions) > 1)
+
+        def report(done: int, total: int) -> None:
+            bar.update(task, completed=len(outcomes) + done / total, visible=True)
+
+        for motion in motions:
+            try:
+                outcomes.append(work(motion, report=report))
+            except Exception as error:
+                if not isinstance(error, GaitDynamicsError) and len(motions) == 1:
+                    raise
+                outcomes.append(error)
+            bar.update(task, completed=len(outcomes))
+    return outcomes
+
+
+def show_versions(written: "WrittenVersions", out: Path) -> None:
+    """Print warnings and the table of versions of a gait, and say where their files are."""
+    warn(written.summary["warnings"])
+    screen = console()
+    screen.print(written.table(width=screen.width))
+    say(f"Results in {out.resolve()}; the plot is {written.paths[-1].name}")
+
+
 def warn(warnings: Iterable[str]) -> None:
     """Print warnings on stderr, one a line."""
     for warning in warnings:
@@ -81,6 +141,14 @@ def console(*, stderr: bool = False) -> "Console":
     from rich.console import Console
 
     return Console(stderr=stderr)
+
+
+@contextmanager
+def reporting(verb: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar, as the function that it is told by how much is done, of how much."""
+    with progress_bar() as bar:
+        task = bar.add_task(verb, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def progress_bar() -> Any:

@@ -24,14 +24,19 @@ def train(
 
     Writes losses.csv and losses.png as it goes, checkpoint.safetensors to go on from, and at the end
     weights.safetensors and model.json, which `estimate --weights DIR` takes. Runs in several processes under torchrun.
+    'starter_speed' is solved at once: it has no steps, no seed and no checkpoint.
     """
     from dataclasses import replace
 
     from rich.console import Console
 
     from gaitdynamics.training.loop import train as run
-    from gaitdynamics.training.recipes import recipe_named
+    from gaitdynamics.training.recipes import FITS, recipe_named
 
+    if recipe in FITS:
+        FITS[recipe](data, out, overwrite=overwrite)
+        typer.echo(f"Weights in {out.resolve()}")
+        return
     chosen = recipe_named(recipe)
     if steps is not None:
         chosen = replace(chosen, num_steps=steps)

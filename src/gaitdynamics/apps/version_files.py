@@ -1,7 +1,7 @@
-"""From a motion file to versions of it in files: what `modify` and `speed` have in common."""
+"""Versions of a recorded gait in files: what `modify` and `speed` have in common."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -9,47 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gaitdynamics.apps.completed_files import completion_summary, read_given
-from gaitdynamics.apps.estimate_files import Person, check_inputs_kept, sha256
+from gaitdynamics.apps.estimate_files import check_inputs_kept
+from gaitdynamics.apps.gait_files import GAIT_SUFFIXES, gait_contents, gait_names, gait_paths, realism_content
 from gaitdynamics.apps.measured_versions import MeasuredVersion
 from gaitdynamics.apps.version_tables import Row, csv_text, parameters_content, shown_table
 from gaitdynamics.biomech.kinematics import heading_of, posed
-from gaitdynamics.biomech.realism import mean_vertical_bw, newton_euler_residual
+from gaitdynamics.biomech.realism import newton_euler_residual
 from gaitdynamics.biomech.standing_feet import foot_sliding
-from gaitdynamics.errors import InvalidMotionError
-from gaitdynamics.io.external_loads import format_external_loads
 from gaitdynamics.io.files import check_writable, write_files
-from gaitdynamics.io.forces import format_forces
-from gaitdynamics.io.motion import format_motion
 from gaitdynamics.maths.signals import even_times, interpolate, resample
 from gaitdynamics.tasks.gait_versions import GaitVersion
 from gaitdynamics.types.ground_reaction import GroundReaction
-from gaitdynamics.types.trial import Trial
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from gaitdynamics.tasks.fill_motion import MotionCompleter
-
 FORMAT = 1
-GAIT_SUFFIXES = ("_motion.mot", "_forces.mot", "_external_loads.xml")
 RATES_HZ = (50.0, 200.0)  # at which balance is looked at
-REALISM_DECIMALS = 4
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """A recorded gait that is whole, and how it became so.
-
-    Args:
-        trial: with what was missing completed.
-        warnings: about the file and its completion, for the user.
-        completion: what was filled in, JSON values; None where nothing was missing.
-    """
-
-    trial: Trial
-    warnings: tuple[str, ...]
-    completion: dict[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -102,59 +78,6 @@ class WrittenVersions:
         return shown_table(self.measured, shown.rows, title=shown.title, heads=shown.heads, width=width)
 
 
-def gait_paths(stem: Path) -> tuple[Path, ...]:
-    """Motion, forces and external loads of one version."""
-    return tuple(stem.with_name(f"{stem.name}{suffix}") for suffix in GAIT_SUFFIXES)
-
-
-def read_recorded(
-    motion_path: Path,
-    person: Person,
-    *,
-    belt_speed_m_s: float | None,
-    completer: "Callable[[], MotionCompleter]",
-    seed: int,
-    report: Callable[[int, int], None] = lambda done, total: None,
-) -> Recorded:
-    """Read a motion as `estimate` does; what is missing of it is completed.
-
-    Raises:
-        GaitDynamicsError: it can't be read or completed.
-    """
-    given = read_given(
-        motion_path,
-        person.subject,
-        person.skeleton,
-        missing=(),
-        belt_speed_m_s=belt_speed_m_s,
-        is_completed=True,
-    )
-    if not given.is_incomplete:
-        return Recorded(given.trial, given.warnings, None)
-    # Few motions need these.
-    from gaitdynamics.tasks.completed_forces import completed_trial
-    from gaitdynamics.tasks.fill_motion import usual_samples
-
-    try:
-        completion = completer()(given.trial, num_samples=usual_samples(given.trial.motion), seed=seed, report=report)
-    except InvalidMotionError as error:
-        raise in_file(motion_path, error) from None
-    trial = completed_trial(given.trial, completion)
-    is_used = completion.is_filled & trial.motion.observed  # a trunk that was never measured is not
-    names = [trial.motion.coordinates[column] for column in np.flatnonzero(is_used.any(axis=0))]
-    completed = (
-        f"Not measured, so completed first: {', '.join(names)}. All results rest on that, too; 'gaitdynamics fill' "
-        "writes the completed motion."
-    )
-    warnings = (*given.warnings, *completion.warnings, *((completed,) if names else ()))
-    return Recorded(trial, warnings, completion_summary(completion, person.skeleton))
-
-
-def in_file(motion_path: Path, error: InvalidMotionError) -> InvalidMotionError:
-    """The error with the file that it is about; tasks know the trial's name at most."""
-    return InvalidMotionError(f"{motion_path}: {str(error).removeprefix(f'{motion_path.stem}: ')}")
-
-
 def check_places(places: Places, inputs: Sequence[Path], *, overwrite: bool) -> list[Path]:
     """Make sure that the results can be written and replace no input.
 
@@ -198,20 +121,15 @@ def write_versions(
         overwrite: whether earlier results may be replaced.
     """
     recorded, *others = measured
-    skeleton = recorded.version.trial.skeleton
-    right, left = (foot.hindfoot for foot in skeleton.feet)
     contents: dict[Path, str | bytes | None] = {}
     records = [
         {"label": recorded.version.label, amount: _number(recorded.version.amount), **_about(recorded, recorded)}
     ]
     for each, stem in zip(others, places.gaits, strict=True):
-        motion, forces, loads = gait_paths(stem)
-        contents[motion] = format_motion(each.version.trial.motion, skeleton.coordinates, name=motion.stem)
-        contents[forces] = format_forces(each.version.prediction.forces, name=forces.stem)
-        contents[loads] = format_external_loads(forces.name, bodies=(right, left))
-        names = {"motion": motion.name, "forces": forces.name, "external_loads": loads.name}
+        paths = gait_paths(stem)
+        contents |= gait_contents(each.version.trial, each.version.prediction.forces, paths)
         label, own_amount = each.version.label, _number(each.version.amount)
-        records.append({"label": label, amount: own_amount, "files": names, **_about(each, recorded)})
+        records.append({"label": label, amount: own_amount, "files": gait_names(paths), **_about(each, recorded)})
     summary = {
         "format": FORMAT,
         **about,
@@ -230,32 +148,6 @@ def write_versions(
     written = tuple(contents)
     write_files(contents | dict.fromkeys(stale), overwrite=overwrite)
     return WrittenVersions(written, summary, tuple(measured), shown)
-
-
-def about_person(motion_path: Path, person: Person, recorded: Recorded) -> dict[str, Any]:
-    """What a record says of whose gait it is; JSON values."""
-    return {
-        "motion": motion_path.name,
-        "model": person.model_path.name,
-        "subject": {
-            "id": person.subject.id,
-            "mass_kg": round(person.subject.mass_kg, 3),
-            "mass_source": person.mass_source,
-            "height_m": round(person.subject.height_m, 3),
-            "height_source": person.height_source,
-        },
-        **({} if recorded.completion is None else {"completion": recorded.completion}),
-    }
-
-
-def checksums(motion_path: Path, person: Person) -> dict[str, str]:
-    """Of the inputs."""
-    return {"motion_sha256": sha256(motion_path), "model_sha256": sha256(person.model_path)}
-
-
-def belt_speed_source(belt_speed_m_s: float | None) -> str:
-    """Where the recorded belt's speed comes from."""
-    return "inferred from the standing foot" if belt_speed_m_s is None else "given"
 
 
 def version_warnings(versions: Sequence[GaitVersion]) -> tuple[str, ...]:
@@ -308,19 +200,7 @@ def _realism(one: GaitVersion) -> dict[str, float | None]:
         height_m=subject.height_m,
         belt_velocity_m_s=-one.prediction.belt_speed_m_s * heading_of(trial.skeleton, posed(trial.skeleton, values)),
     )
-    mean_bw = mean_vertical_bw(forces, body_weight_n=subject.body_weight_n)
-    return {
-        "mean_vertical_bw": None if mean_bw is None else round(mean_bw, REALISM_DECIMALS),
-        "force_residual_bw": round(_rms(residual.force_n) / subject.body_weight_n, REALISM_DECIMALS),
-        "moment_residual_bw_height": round(
-            _rms(residual.moment_nm) / (subject.body_weight_n * subject.height_m), REALISM_DECIMALS
-        ),
-        "foot_sliding_m_s": round(sliding, REALISM_DECIMALS) if np.isfinite(sliding) else None,
-    }
-
-
-def _rms(vectors: np.ndarray) -> float:
-    return float(np.sqrt((vectors**2).sum(axis=1).mean()))
+    return realism_content(subject, forces, residual, sliding_m_s=sliding)
 
 
 def _number(value: float) -> float:
@@ -336,5 +216,4 @@ def _left_over(places: Places) -> list[Path]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return []  # none, or none of ours
     written = {path.name for path in places.paths}
-    ending = tuple(GAIT_SUFFIXES)
-    return [path for path in dict.fromkeys(found) if path.name not in written and path.name.endswith(ending)]
+    return [path for path in dict.fromkeys(found) if path.name not in written and path.name.endswith(GAIT_SUFFIXES)]

@@ -13,6 +13,8 @@ app = typer.Typer(help="Weights of learned estimators.", no_args_is_help=True)
 LONGEST_VALUE = 200  # letters; what is longer is for a program to read
 ABOUT = {
     "forces": "physics corrected by networks trained on measured forces; what estimate uses unless told otherwise",
+    "diffusion": "a model of gait, which completes what was not measured and draws whole gaits",
+    "speed_response": "how gait changes with speed",
 }
 
 Name = Annotated[str, typer.Argument(metavar="NAME|DIR", help="Bundled weights, or a folder of weights.")]

@@ -73,6 +73,13 @@ def estimate_completed(
     return prediction, completion
 
 
+def needs_completion(trial: Trial) -> bool:
+    """Whether `completed_trial` would take anything from a completion: more is missing than a trunk."""
+    missing = completed_columns(trial)
+    missing[:, _unmeasured_trunk(trial)] = False
+    return bool(missing.any())
+
+
 def completed_trial(trial: Trial, completion: Completion) -> Trial:
     """The trial with the completed motion, which estimators take for observed, but for a trunk that never was.
 
@@ -82,9 +89,13 @@ def completed_trial(trial: Trial, completion: Completion) -> Trial:
     motion = completion.motion
     observed = motion.observed | completion.is_filled
     values = motion.values.copy()
-    trunk = coordinates_of_groups(trial.skeleton)["lumbar"]
-    for column in [motion.coordinates.index(name) for name in trunk]:
-        if not trial.motion.observed[:, column].any():
-            values[:, column], observed[:, column] = trial.motion.values[:, column], False
+    trunk = _unmeasured_trunk(trial)
+    values[:, trunk], observed[:, trunk] = trial.motion.values[:, trunk], False
     motion = replace(motion, values=trial.skeleton.with_coupled_values(values), observed=observed)
     return replace(trial, motion=motion, belt_speed_m_s=completion.belt_speed_m_s)
+
+
+def _unmeasured_trunk(trial: Trial) -> list[int]:
+    """Columns of the trunk's coordinates that were never observed."""
+    trunk = [trial.motion.coordinates.index(name) for name in coordinates_of_groups(trial.skeleton)["lumbar"]]
+    return [column for column in trunk if not trial.motion.observed[:, column].any()]
