@@ -1,4 +1,4 @@
-"""A small diffusion model: untrained, but with opinions; or trained on made-up people within a test."""
+"""Small diffusion models: untrained, but with opinions; with one opinion or none; trained on made-up people."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +30,41 @@ def untrained_model(trial: Trial, *, seed: int = 0) -> GaitDiffusion:
     for parameter in model.parameters():
         parameter.data = 0.1 * torch.randn(parameter.shape, generator=generator)
     return model.eval()
+
+
+class Indifferent(GaitDiffusion):
+    """A model for which nothing goes with anything else; its people vary by some times what a trial does."""
+
+    def __init__(self, trial: Trial, *, variety: float = 1.0) -> None:
+        of_trial = untrained_model(trial).normalizer
+        super().__init__(SMALL, Normalizer(of_trial.scale / variety, of_trial.offset / variety))
+
+    def forward(self, noisy: torch.Tensor, sigma: torch.Tensor, *_: torch.Tensor, **__: torch.Tensor) -> torch.Tensor:
+        return noisy / (1 + sigma[:, None, None] ** 2)
+
+
+class Coupled(GaitDiffusion):
+    """Whatever the noise, a channel is a share of another where that is known; all else is zero.
+
+    Args:
+        channel: that follows.
+        known: the other.
+        share: of it.
+        jitter: of the share, from each frame to the next.
+    """
+
+    def __init__(self, channel: str, known: str, *, share: float, jitter: float = 0.0) -> None:
+        super().__init__(SMALL, Normalizer(np.ones(len(GAIT), np.float32), np.zeros(len(GAIT), np.float32)))
+        self.channel, self.source = int(GAIT[channel][0]), int(GAIT[known][0])
+        self.share, self.jitter = share, jitter
+
+    def forward(
+        self, noisy: torch.Tensor, sigma: torch.Tensor, known: torch.Tensor, mask: torch.Tensor, **_: torch.Tensor
+    ) -> torch.Tensor:
+        clean = torch.zeros_like(noisy)
+        shaky = 1.0 + self.jitter * (-1.0) ** torch.arange(noisy.shape[1])
+        clean[..., self.channel] = self.share * shaky * (known * mask)[..., self.source]
+        return torch.where(mask > 0, known, clean)
 
 
 def untrained_completer(trial: Trial) -> MotionCompleter:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from walk_variants import changed, column, mirrored, of_other_knee_sign, standing, trial_of
+from walk_variants import STRIDE_FRAMES, changed, column, mirrored, of_other_knee_sign, standing, trial_of
 
 from gaitdynamics.biomech.cycles import strides, whole_stances
 from gaitdynamics.biomech.gait_parameters import gait_parameters
@@ -63,6 +63,16 @@ def in_mirror(forces: GroundReaction) -> GroundReaction:
     sign = np.array([1.0, 1.0, -1.0])
     return replace(
         forces, force_n=forces.force_n[:, ::-1] * sign, cop_m=forces.cop_m[:, ::-1] * sign, valid=forces.valid[:, ::-1]
+    )
+
+
+def cut(motion: Motion, own: slice) -> Motion:
+    return replace(motion, time_s=motion.time_s[own], values=motion.values[own], observed=motion.observed[own])
+
+
+def cut_forces(forces: GroundReaction, own: slice) -> GroundReaction:
+    return GroundReaction(
+        forces.time_s[own], forces.force_n[own], forces.cop_m[own], forces.free_moment_nm[own], forces.valid[own]
     )
 
 
@@ -287,14 +297,77 @@ def test_trunk_sway_peaks_in_the_middle_of_stance(
         assert added[middle] == pytest.approx(np.radians(10.0) * (1 if stance.foot == 0 else -1), rel=0.01)
 
 
-def test_a_scaled_trunk_sway_keeps_its_mean(goal: Callable[..., Goal], trial: Trial) -> None:
-    leaning = changed(trial.motion, lumbar_bending=column(trial.motion, "lumbar_bending") + 0.1)
-    forces = estimate_forces(trial).forces
-    change = parse_change("trunk_sway*3", trial.skeleton)
-    after = of(trial.motion, goal_of([change], replace(trial, motion=leaning), forces).values, "lumbar_bending")
-    before = column(leaning, "lumbar_bending")
-    assert after.mean() == pytest.approx(before.mean(), abs=1e-3)
-    assert np.ptp(after) == pytest.approx(3 * np.ptp(before), rel=0.02)
+@pytest.mark.parametrize("factor", [0.5, 2.0, 3.0])
+def test_a_scaled_trunk_sway_goes_that_much_further_to_each_side(
+    trial: Trial, forces: GroundReaction, factor: float
+) -> None:
+    most_at_mid_stance = next((s.start + s.end) // 2 for s in whole_stances(forces) if s.foot == 0)
+    before = 0.06 * np.cos(2 * np.pi * (np.arange(len(trial.motion.time_s)) - most_at_mid_stance) / STRIDE_FRAMES)
+    swaying = replace(trial, motion=changed(trial.motion, lumbar_bending=before))
+    found = goal_of([parse_change(f"trunk_sway*{factor:g}", trial.skeleton)], swaying, forces)
+    after = of(trial.motion, found.values, "lumbar_bending")
+    np.testing.assert_allclose(after, factor * before, atol=0.005)
+
+
+@pytest.mark.parametrize("late_frames", [0, 20, 54])
+def test_a_scaled_trunk_sway_leans_toward_the_stance_leg_whenever_the_recorded_trunk_bends(
+    trial: Trial, forces: GroundReaction, late_frames: int
+) -> None:
+    bending = np.roll(column(trial.motion, "lumbar_bending"), late_frames)
+    late = replace(trial, motion=changed(trial.motion, lumbar_bending=bending))
+    found = goal_of([parse_change("trunk_sway*2", trial.skeleton)], late, forces)
+    added = of(trial.motion, found.values, "lumbar_bending") - bending
+    for stance in whole_stances(forces):
+        assert added[(stance.start + stance.end) // 2] * (1 if stance.foot == 0 else -1) > 0.05
+
+
+def test_a_spike_in_the_trunks_bend_does_not_make_it_sway_more(trial: Trial, forces: GroundReaction) -> None:
+    spiky = column(trial.motion, "lumbar_bending").copy()
+    spiky[300:303] += 0.5
+    change = parse_change("trunk_sway*2", trial.skeleton)
+    motion = changed(trial.motion, lumbar_bending=spiky)
+    found = goal_of([change], replace(trial, motion=motion), forces)
+    plain = goal_of([change], trial, forces)
+    added = of(trial.motion, found.values, "lumbar_bending") - spiky
+    expected = of(trial.motion, plain.values - trial.motion.values, "lumbar_bending")
+    np.testing.assert_allclose(added[:280], expected[:280], atol=0.1 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "last"),
+    [
+        ("trunk_sway+10", 50, 115),
+        ("trunk_sway+10", 104, 168),
+        ("trunk_sway+10", 20, 130),
+        ("trunk_sway*2", 20, 130),
+        ("trunk_sway*2", 74, 184),
+    ],
+)
+def test_a_step_is_enough_to_sway_the_trunk(
+    goal: Callable[..., Goal], trial: Trial, forces: GroundReaction, text: str, first: int, last: int
+) -> None:
+    own = slice(first, last)
+    short = replace(trial, motion=cut(trial.motion, own))
+    found = goal_of([parse_change(text, trial.skeleton)], short, cut_forces(forces, own))
+    added = of(short.motion, found.values - short.motion.values, "lumbar_bending")
+    expected = of(trial.motion, goal(text).values - trial.motion.values, "lumbar_bending")[own]
+    np.testing.assert_allclose(added, expected, atol=0.2 * np.abs(expected).max())
+    assert np.corrcoef(added, expected)[0, 1] > 0.98
+
+
+def test_a_step_is_enough_to_follow_a_curve_over_the_cycle(
+    goal: Callable[..., Goal], trial: Trial, forces: GroundReaction, tmp_path: Path
+) -> None:
+    percent = np.linspace(0, 100, 51)
+    path = write_csv(tmp_path / "knee.csv", "percent,value", np.stack([percent, knee_curve(percent)], axis=1))
+    text, own = f"knee_angle={path}", slice(20, 120)
+    found = goal_of(
+        [parse_change(text, trial.skeleton)],
+        replace(trial, motion=cut(trial.motion, own)),
+        cut_forces(forces, own),
+    )
+    knees = [trial.motion.coordinates.index(f"knee_angle_{side}") for side in "rl"]
+    np.testing.assert_allclose(found.values[:, knees], goal(text).values[own][:, knees], atol=np.radians(3.0))
 
 
 def test_feet_turn_and_shift_as_asked(goal: Callable[..., Goal], trial: Trial, forces: GroundReaction) -> None:

@@ -67,6 +67,17 @@ def test_smoothing_is_linear_and_works_on_each_column_by_itself() -> None:
     np.testing.assert_allclose(doubled, 2 * together + 5.0, atol=1e-8)
 
 
+@pytest.mark.parametrize("rate_hz", [250.0, 1000.0, 2000.0])
+def test_smoothing_of_what_is_slow_does_not_depend_on_the_rate(rate_hz: float) -> None:
+    def wave(time_s: np.ndarray) -> np.ndarray:
+        return 0.3 * time_s + np.sin(2 * np.pi * 0.2 * time_s) + 0.1 * np.sin(2 * np.pi * 5.0 * time_s)
+
+    often, seldom = np.arange(int(6 * rate_hz) + 1) / rate_hz, np.arange(601) / 100.0
+    found = smooth(wave(often), cutoff_hz=0.5, sampling_rate_hz=rate_hz)
+    expected = smooth(wave(seldom), cutoff_hz=0.5, sampling_rate_hz=100.0)
+    np.testing.assert_allclose(np.interp(seldom, often, found), expected, atol=2e-3)
+
+
 @pytest.mark.parametrize("num", range(1, 9))
 def test_a_signal_of_a_few_frames_is_smoothed_without_failing(num: int) -> None:
     values = np.linspace(0.0, 1.0, num)

@@ -48,7 +48,7 @@ FULL_LOAD_BW = 0.08  # a foot that carries more stands as firmly as any
 FORCE_GATE_BW = 0.4  # a foot that carries less can change its force less
 FALL_RATE_PER_S = 3.2  # of an inverted pendulum of a metre
 EXTRAPOLATED_M = 0.005
-BESIDE_M = 0.05  # a third point beside the heel, which tells how a foot is tilted
+BESIDE_M = 0.05  # a third point on the outer side of the heel, which tells how a foot is tilted
 HALF_WIDTH_M, BEHIND_HEEL_M, BEFORE_TOE_JOINT_M = 0.045, 0.03, 0.08  # of a foot, and a shoe
 OUTSIDE_M = 0.001
 LEAST_LENGTH_M = 1e-3
@@ -123,7 +123,7 @@ class Balance:
 
     @cached_property
     def foot_points_m(self) -> np.ndarray:
-        """Heel, toe joint and a point beside the heel as recorded, (T, 2, 3, 3)."""
+        """Heel, toe joint and a point on the outer side of the heel as recorded, (T, 2, 3, 3)."""
         return self._foot_points(posed(self.skeleton, self.values))
 
     @cached_property
@@ -239,7 +239,9 @@ class Balance:
         for foot in self.skeleton.feet:
             body = self.skeleton.body_index[foot.hindfoot]
             heel, rotation = pose.origin_m[..., body, :], pose.rotation[..., body, :, :]
-            ahead, beside = (heel + BESIDE_M * rotation[..., k] for k in (0, 2))
+            ahead = heel + BESIDE_M * rotation[..., 0]
+            outward = 1.0 if foot.side == SIDES[0] else -1.0
+            beside = heel + outward * BESIDE_M * rotation[..., 2]
             if foot.toes is not None:
                 ahead = pose.origin_m[..., self.skeleton.body_index[foot.toes], :]
             found.append(torch.stack([heel, ahead, beside], dim=-2))
@@ -441,11 +443,11 @@ class _System:
         v, width = self.num_unknowns, _SPAN * self.num_unknowns
         total = self.splines.num * v
         bands, right = np.zeros((width, total)), np.zeros(total)
+        row, column = np.triu_indices(width)
         for first, block, side in zip(self.splines.first[self.starts], self.blocks, self.sides, strict=True):
             begin = first * v
             right[begin : begin + width] -= side
-            for offset in range(width):
-                bands[width - 1 - offset, begin + offset : begin + width] += np.diagonal(block, offset)
+            bands[width - 1 + row - column, begin + column] += block[row, column]
         self.factor = cholesky_banded(bands)
         return cho_solve_banded((self.factor, False), right).reshape(-1, v)
 

@@ -38,19 +38,19 @@ class Footprints:
     """The stances of a recorded gait, in the ground frame.
 
     Args:
-        heel_m: of both feet, (T, 2, 3).
+        foot_m: a point of each foot that is still while it is flat, (T, 2, 3).
         ground_m: how far the ground has moved back since the first frame, (T, 3); zeros overground.
         all_stances: of both feet.
     """
 
-    heel_m: np.ndarray
+    foot_m: np.ndarray
     ground_m: np.ndarray
     all_stances: tuple[Stance, ...]
 
     @classmethod
-    def of(cls, heel_m: np.ndarray, forces: GroundReaction, *, belt_velocity_m_s: np.ndarray) -> "Footprints":
-        """Of heels (T, 2, 3) at the times of forces, on ground that moves with a velocity (3,)."""
-        return cls(heel_m, -belt_velocity_m_s * (forces.time_s - forces.time_s[0])[:, None], stances(forces))
+    def of(cls, foot_m: np.ndarray, forces: GroundReaction, *, belt_velocity_m_s: np.ndarray) -> "Footprints":
+        """Of feet (T, 2, 3) at the times of forces, on ground that moves with a velocity (3,)."""
+        return cls(foot_m, -belt_velocity_m_s * (forces.time_s - forces.time_s[0])[:, None], stances(forces))
 
     def goal(
         self,
@@ -68,7 +68,7 @@ class Footprints:
             shift_m: of each stance and what leads to it, at every frame, (T, 2, 3).
             yaw_rad: about the upward axis, (T, 2).
         """
-        over_ground = self.heel_m + self.ground_m[:, None]
+        over_ground = self.foot_m + self.ground_m[:, None]
         anchor = np.stack([self._anchor(over_ground[:, foot], foot) for foot in range(2)], axis=1)
         shift = np.zeros_like(anchor) if shift_m is None else self.held(shift_m)
         yaw = np.zeros(anchor.shape[:2]) if yaw_rad is None else self.held(yaw_rad[..., None])[..., 0]
@@ -93,25 +93,25 @@ class Footprints:
             result[:, foot] = means[before] + share**2 * (3 - 2 * share) * (means[after] - means[before])
         return result
 
-    def _anchor(self, heel_m: np.ndarray, foot: int) -> np.ndarray:
-        """Over the ground, (T, 3): still during each stance, and as far on its way to the next as the heel."""
+    def _anchor(self, foot_m: np.ndarray, foot: int) -> np.ndarray:
+        """Over the ground, (T, 3): still during each stance, and as far on its way to the next as the foot."""
         own = [s for s in self.all_stances if s.foot == foot]
-        anchor = heel_m.copy()
+        anchor = foot_m.copy()
         if not own:
             return anchor
-        places = [np.median(heel_m[s.start : (s.start + s.end + 1) // 2 + 1], axis=0) for s in own]
+        places = [np.median(foot_m[s.start : (s.start + s.end + 1) // 2 + 1], axis=0) for s in own]
         for stance, place in zip(own, places, strict=True):
             anchor[stance.start : stance.end] = place
-        anchor[: own[0].start] += places[0] - heel_m[own[0].start]
-        anchor[own[-1].end :] += places[-1] - heel_m[own[-1].end - 1]
+        anchor[: own[0].start] += places[0] - foot_m[own[0].start]
+        anchor[own[-1].end :] += places[-1] - foot_m[own[-1].end - 1]
         for (stance, place), (following, goal) in zip(
             zip(own[:-1], places[:-1], strict=True), zip(own[1:], places[1:], strict=True), strict=True
         ):
             way, swing = goal - place, slice(stance.end, following.start)
-            start, end = heel_m[stance.end - 1], heel_m[following.start]
+            start, end = foot_m[stance.end - 1], foot_m[following.start]
             length = np.linalg.norm(end - start)
             if length > LEAST_SWING_M:
-                share = np.clip((heel_m[swing] - start) @ (end - start) / length**2, 0.0, 1.0)
+                share = np.clip((foot_m[swing] - start) @ (end - start) / length**2, 0.0, 1.0)
             else:
                 share = np.linspace(0.0, 1.0, following.start - stance.end + 2)[1:-1]
             anchor[swing] = place + share[:, None] * way

@@ -7,6 +7,7 @@ from scipy.linalg import solveh_banded
 SMOOTHING_ORDER = 3  # the third derivative is penalised: halves the amplitude at the cut-off, falls as f⁻⁶ beyond
 EVEN_SAMPLING_TOLERANCE = 0.1  # of a sample: rounding of printed times, not a missed frame
 SHORT_GAP_S = 0.08  # the ends tell of it better than any guess
+LARGEST_RATIO = 30.0  # of rate to angular cut-off: its sixth power is the condition of the smoother's equations
 FREE_FALL_STRENGTH = 1e3  # how much more than its smoothness a flight's known acceleration weighs
 
 
@@ -68,7 +69,8 @@ def smooth(
     Penalised least squares (Whittaker 1923; Eilers 2003, Anal Chem 75:3631): the smoothest signal near the data. With
     the third derivative as penalty its gain is 1 / (1 + (f / cutoff)⁶), that of a zero-lag third-order Butterworth
     filter whose gain at the cut-off is a half; unlike that filter it needs no padding at the ends, and it can be told
-    that a body in flight accelerates with gravity alone.
+    that a body in flight accelerates with gravity alone. Signals far below the rate are smoothed at a lower one, as
+    rounding would drown them.
 
     Args:
         values: (T,) or (T, K).
@@ -79,6 +81,12 @@ def smooth(
     """
     flat = values.reshape(len(values), -1)
     num = len(flat)
+    too_many = int(sampling_rate_hz / (2 * np.pi * cutoff_hz) / LARGEST_RATIO)
+    if too_many > 1 and is_falling is None:
+        frames, fewer = np.arange(num), np.linspace(0.0, num - 1.0, (num - 1) // too_many + 1)
+        rate_hz = sampling_rate_hz * (len(fewer) - 1) / (num - 1)
+        slow = smooth(resample(values, frames, fewer), cutoff_hz=cutoff_hz, sampling_rate_hz=rate_hz)
+        return resample(slow, fewer, frames)
     penalty = (2 * np.pi * cutoff_hz) ** (-2 * SMOOTHING_ORDER)
     if num <= 2 * SMOOTHING_ORDER:
         return values.copy()

@@ -6,14 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gaitdynamics.biomech.contact import infer_belt_speed, smoothed_path
-from gaitdynamics.biomech.cycles import (
-    FootTiming,
-    cadence_steps_per_min,
-    foot_timing,
-    landing_frames,
-    strides,
-    whole_stances,
-)
+from gaitdynamics.biomech.cycles import FootTiming, cadence_steps_per_min, foot_timing
 from gaitdynamics.biomech.kinematics import (
     chain_columns,
     chain_rotation,
@@ -24,6 +17,7 @@ from gaitdynamics.biomech.kinematics import (
     segment_rotations,
     with_chain_rotation,
 )
+from gaitdynamics.biomech.stance_phase import landing_phase, stance_phase, stride_duration_s
 from gaitdynamics.errors import InvalidChangeError, InvalidMotionError
 from gaitdynamics.io.curve import Curve
 from gaitdynamics.io.table import shortened
@@ -42,6 +36,7 @@ __all__ = ["Change", "Goal", "changed_columns", "goal_of", "parse_change"]
 # Orthopaedic Surgeons 1965, Joint Motion: Method of Measuring and Recording). Models allow right angles.
 TRUNK_RANGES_RAD = tuple((np.radians(low), np.radians(high)) for low, high in ((-80, 30), (-35, 35), (-45, 45)))
 BENDING = 1  # of the trunk's canonical angles: extension, bending to the right, rotation
+EXCURSION_PERCENTILES = (2.0, 98.0)  # of a trunk's bend: no spike counts
 SOFT_MARGIN = 0.05  # radians or metres before the end of a range in which a change gives way smoothly
 LARGEST_TOE_TURN_RAD = np.pi / 4  # what hips turn, inward and outward
 WIDEST_STEP_OF_HEIGHT = 0.3
@@ -88,7 +83,7 @@ def goal_of(changes: Sequence[Change], trial: Trial, forces: GroundReaction) -> 
 
     Raises:
         InvalidChangeError: of a coordinate that was not measured, or of a trunk that can't bend.
-        InvalidMotionError: no complete stride, for a change that needs one.
+        InvalidMotionError: no complete step or stride, for a change that needs one.
     """
     values = trial.motion.values
     goal = Goal(values.copy(), np.zeros(values.shape, dtype=bool), np.zeros(2), np.zeros(2))
@@ -147,7 +142,8 @@ def _curve(
     """A coordinate that follows a curve, (T,), and which frames the curve sets, (T,)."""
     if curve.is_over_cycle:
         foot = SIDES.index(side_of(name) or SIDES[0])
-        return curve.at_phase(_phase(trial.motion.time_s, forces, foot, change)), np.ones(len(recorded), dtype=bool)
+        phase = landing_phase(trial.motion.time_s, forces, foot, stride_s=_stride_s(forces, change))
+        return curve.at_phase(phase), np.ones(len(recorded), dtype=bool)
     wanted = curve.at_time(trial.motion.time_s)
     is_set = np.isfinite(wanted)
     if is_set.sum() < 2:
@@ -161,47 +157,14 @@ def _curve(
     return bridged(recorded, np.where(is_set, wanted, 0.0), is_known=is_set, sampling_rate_hz=rate_hz), is_set
 
 
-def _phase(time_s: np.ndarray, forces: GroundReaction, foot: int, change: Change) -> np.ndarray:
-    """How many of a foot's strides have passed since its first landing, (T,); goes on beyond the landings."""
-    stride_s = _stride_s(forces, change)
-    landings = landing_frames(forces, foot)
-    if not len(landings):
-        return _phase(time_s, forces, 1 - foot, change) + 0.5
-    times = forces.time_s[landings]
-    counts = np.concatenate([[0], np.cumsum(np.maximum(np.round(np.diff(times) / stride_s), 1))])
-    return _counted(time_s, times, counts, stride_s)
-
-
-def _stance_phase(time_s: np.ndarray, forces: GroundReaction, change: Change) -> np.ndarray:
-    """Strides that have passed, (T,): whole numbers in the middle of right stances, halves in that of left ones."""
-    stride_s = _stride_s(forces, change)
-    stances = whole_stances(forces)
-    times = np.array([(forces.time_s[s.start] + forces.time_s[s.end]) / 2 for s in stances])
-    order = np.argsort(times)
-    feet = np.array([s.foot for s in stances])[order]
-    times = times[order]
-    steps = np.diff(feet) % 2  # odd from one foot to the other
-    num_half_strides = steps + 2 * np.maximum(np.round((2 * np.diff(times) / stride_s - steps) / 2), 1 - steps)
-    counts = (feet[0] + np.concatenate([[0], np.cumsum(num_half_strides)])) / 2
-    return _counted(time_s, times, counts, stride_s)
-
-
 def _stride_s(forces: GroundReaction, change: Change) -> float:
-    """The mean duration of a stride."""
-    found = [forces.time_s[s.end] - forces.time_s[s.start] for s in strides(forces)]
-    if not found:
+    found = stride_duration_s(forces)
+    if found is None:
         raise InvalidMotionError(
-            f"'{change.text}' needs a complete stride, from a foot's landing to its next, and this motion has none. "
-            "Give a longer trial of walking or running."
+            f"'{change.text}' needs a step, from a foot's landing to the other's or to when it leaves, and this motion "
+            "has none. Give a longer trial of walking or running."
         )
-    return float(np.mean(found))
-
-
-def _counted(time_s: np.ndarray, times: np.ndarray, counts: np.ndarray, stride_s: float) -> np.ndarray:
-    """Counts at other times: linear in between, and at a steady pace beyond."""
-    times = np.concatenate([times[:1] - 1e3 * stride_s, times, times[-1:] + 1e3 * stride_s])
-    counts = np.concatenate([counts[:1] - 1e3, counts, counts[-1:] + 1e3])
-    return np.interp(time_s, times, counts)
+    return found
 
 
 def _with_trunk_sway(goal: Goal, change: Change, trial: Trial, forces: GroundReaction) -> Goal:
@@ -217,9 +180,10 @@ def _with_trunk_sway(goal: Goal, change: Change, trial: Trial, forces: GroundRea
     angles = trunk.angles(rotation)
     lean = angles[:, BENDING]
     if change.operation == SCALE:
-        angles[:, BENDING] = lean.mean() + amount * (lean - lean.mean())
-    else:
-        angles[:, BENDING] = lean + amount * np.cos(2 * np.pi * _stance_phase(trial.motion.time_s, forces, change))
+        low, high = np.percentile(lean, EXCURSION_PERCENTILES)
+        amount = (amount - 1.0) * (high - low) / 2
+    phase = stance_phase(trial.motion.time_s, forces, stride_s=_stride_s(forces, change))
+    angles[:, BENDING] = lean + amount * np.cos(2 * np.pi * phase)
     values = with_chain_rotation(skeleton, goal.values, trunk.chain, trunk.rotation(angles))
     is_changed = goal.is_changed.copy()
     is_changed[:, columns] = True

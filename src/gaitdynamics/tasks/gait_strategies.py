@@ -2,8 +2,9 @@
 
 # Name of each strategy, and what it does; signs do not depend on the model's.
 STRATEGIES = {
-    "trunk_sway": "lateral lean of the trunk on the pelvis: *K scales it about its mean, +DEG leans DEG degrees "
-    "further toward the stance leg at each mid-stance.",
+    "trunk_sway": "lateral lean of the trunk on the pelvis: +DEG leans DEG degrees further toward the stance leg at "
+    "each mid-stance, *K by as much as makes the side-to-side excursion about K times what it is (a coordinate's own "
+    "*K, such as lumbar_bending*K, scales the recorded curve, whatever its timing).",
     "toe_out": "+DEG turns the feet DEG degrees outward (toe_out_r, toe_out_l: one of them).",
     "toe_in": "+DEG turns the feet DEG degrees inward (toe_in_r, toe_in_l: one of them).",
     "step_width": "*K scales the distance between the feet across the direction of progression, +M adds M metres, half "

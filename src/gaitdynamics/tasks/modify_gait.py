@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+from scipy.interpolate import CubicSpline
 
 from gaitdynamics import __version__
 from gaitdynamics.biomech.anthropometry import with_trunk
@@ -19,6 +20,7 @@ from gaitdynamics.biomech.kinematics import (
     chain_between,
     chain_columns,
     heading_of,
+    local_heading,
     pelvis_of,
     posed,
     with_chain_origin,
@@ -53,6 +55,7 @@ SMALLEST_TRAVEL = 1e-6  # radians or metres: a coordinate that moves less was no
 # When a version is worth a warning, over what the recorded gait has.
 MORE_SLIDING_M_S, MORE_RESIDUAL_BW = 0.02, 0.02
 SHARE_REACHED = 0.9
+LEAST_STRAIGHT = 0.9  # cosine of the angle to the mean heading
 UNNOTICED = 1e-6
 FARTHEST_SPREADS = 4.0  # standard deviations of a channel over all people trained on
 EDGE_FRAMES = 8  # where derivatives are one-sided
@@ -141,7 +144,7 @@ class _Recorded:
         pose = posed(trial.skeleton, values)
         self.axes = heading_axes(heading_of(trial.skeleton, pose))
         belt_m_s = -prediction.belt_speed_m_s * self.axes[0]
-        self.footprints = Footprints.of(self.balance.foot_points_m[:, :, 0], self.forces, belt_velocity_m_s=belt_m_s)
+        self.footprints = Footprints.of(_middles(self.balance), self.forces, belt_velocity_m_s=belt_m_s)
         self.quality = _Quality.of(self.at_frames, BalancedGait(values, self.forces), self.balance.skeleton)
 
     def changed(self, changes: Sequence[Change], amount: float, *, method: str, num_samples: int) -> GaitVersion:
@@ -173,8 +176,13 @@ class _Recorded:
         return GaitVersion(label, amount, trial, prediction, tuple(samples), warnings, is_far)
 
     def _balanced(self, goal: Goal, num_samples: int) -> tuple[BalancedGait, tuple[BalancedGait, ...]]:
-        trial = replace(self.at_frames, forces=self.forces)
-        wanted = proposed_values(trial, self._stretched(goal.values, goal), model=self.model, seed=self.seed)
+        wanted = proposed_values(
+            replace(self.at_frames, forces=self.forces),
+            self._stretched(goal.values, goal),
+            belt_speed_m_s=(self.trial.belt_speed_m_s or 0.0) * goal.stretch,
+            model=self.model,
+            seed=self.seed,
+        )
         is_set = np.asarray(goal.is_changed.any(axis=0))
         wanted[:, is_set] = goal.values[:, is_set]
         return self.balance.changed(
@@ -207,7 +215,14 @@ class _Recorded:
         """Footprints where changed legs put them, and as asked for."""
         shift_m, yaw_rad = self._of_legs(goal)
         outward = np.array([1.0, -1.0])  # right, left
-        shift_m = shift_m + (outward * goal.foot_shift_m)[:, None] * self.axes[2]
+        pose = posed(self.trial.skeleton, self.at_frames.motion.values)
+        going = local_heading(self.trial.skeleton, pose, sampling_rate_hz=FRAME_RATE_HZ)
+        if goal.stretch != 1.0 and (going @ self.axes[0]).min() < LEAST_STRAIGHT:
+            raise InvalidChangeError(
+                f"{self.trial.name} turns; strides can be made longer or shorter only where a person goes straight on. "
+                "Cut the straight part out of it."
+            )
+        shift_m = shift_m + (outward * goal.foot_shift_m)[:, None] * heading_axes(going)[:, None, 2]
         return self.footprints.goal(
             forward=self.axes[0],
             stretch=goal.stretch,
@@ -218,13 +233,13 @@ class _Recorded:
     def _of_legs(self, goal: Goal) -> tuple[np.ndarray, np.ndarray]:
         """How far changed coordinates of the legs move (T, 2, 3) and turn (T, 2) the feet, across the ground."""
         skeleton, values = self.trial.skeleton, self.at_frames.motion.values.copy()
-        before = self.balance.foot_points_m
         for foot in skeleton.feet:
             columns = chain_columns(skeleton, chain_between(skeleton, pelvis_of(skeleton), foot.hindfoot))
             values[:, columns] = goal.values[:, columns]
-        after = replace(self.balance, values=values).foot_points_m
-        shift_m = (after - before)[:, :, 0] * np.array([1.0, 0.0, 1.0])
-        ahead = [points[:, :, 1] - points[:, :, 0] for points in (before, after)]
+        changed = replace(self.balance, values=values)
+        shift_m = (_middles(changed) - _middles(self.balance)) * np.array([1.0, 0.0, 1.0])
+        points_m = (self.balance.foot_points_m, changed.foot_points_m)
+        ahead = [points[:, :, 1] - points[:, :, 0] for points in points_m]
         angles = [np.unwrap(np.arctan2(-each[..., 2], each[..., 0]), axis=0) for each in ahead]
         turn = angles[1] - angles[0]
         return shift_m, (turn + np.pi) % (2 * np.pi) - np.pi
@@ -232,7 +247,9 @@ class _Recorded:
     def _trial_of(self, values: np.ndarray, goal: Goal, belt_speed_m_s: float) -> Trial:
         """The change of coordinates at 100 Hz, on the recorded motion."""
         motion = self.trial.motion
-        change = interpolate(values - self.at_frames.motion.values, self.at_frames.motion.time_s, motion.time_s)
+        # Corners between the frames would be accelerations of no body's.
+        frames_s = self.at_frames.motion.time_s
+        change = CubicSpline(frames_s, values - self.at_frames.motion.values)(np.minimum(motion.time_s, frames_s[-1]))
         changed = self.trial.skeleton.with_coupled_values(motion.values + change)
         time_s = motion.time_s[0] + (motion.time_s - motion.time_s[0]) * goal.time_scale
         return replace(self.trial, motion=replace(motion, time_s=time_s, values=changed), belt_speed_m_s=belt_speed_m_s)
@@ -277,7 +294,8 @@ class _Recorded:
                 name = trial.skeleton.coordinate_names[column]
                 found.append(f"{label}: {reached:.0%} of the change of {name} was reached.")
         quality = _Quality.of(_at_frames(trial), gait, self.balance.skeleton)
-        if quality.sliding_m_s > self.quality.sliding_m_s + MORE_SLIDING_M_S:
+        # What slides as far in less time slides faster.
+        if quality.sliding_m_s * goal.time_scale > self.quality.sliding_m_s + MORE_SLIDING_M_S:
             found.append(
                 f"{label}: loaded feet slide at {quality.sliding_m_s:.2f} m/s, and in the recorded gait at "
                 f"{self.quality.sliding_m_s:.2f} m/s."
@@ -315,6 +333,11 @@ class _Quality(NamedTuple):
                 belt_velocity_m_s=-(trial.belt_speed_m_s or 0.0) * heading,
             ),
         )
+
+
+def _middles(balance: Balance) -> np.ndarray:
+    """Between heel and toe joint, (T, 2, 3): feet that turn about there carry the body where they did."""
+    return balance.foot_points_m[:, :, :2].mean(axis=2)
 
 
 def _check_length(trial: Trial) -> None:

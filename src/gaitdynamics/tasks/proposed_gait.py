@@ -6,10 +6,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from gaitdynamics.biomech.balanced_change import DYNAMICS_CUTOFF_HZ
+from gaitdynamics.maths.signals import smooth
 from gaitdynamics.model.diffusion import WINDOW_FRAMES, Conditions, GaitDiffusion, TrialDenoiser
 from gaitdynamics.model.published_sampling import Guidance, betas, sample
 from gaitdynamics.model.sampler import multistep, noise_levels
 from gaitdynamics.state.codec import State, decode_forces, decode_motion, encode
+from gaitdynamics.state.frame import FRAME_RATE_HZ
 from gaitdynamics.state.layout import GAIT
 from gaitdynamics.state.windows import cut, merge
 from gaitdynamics.types.ground_reaction import GroundReaction
@@ -26,20 +29,26 @@ UNCHANGING = 1e-9
 DEAD_BAND = 0.1  # of the range of each channel (Tan et al. 2026)
 
 
-def proposed_values(trial: Trial, wanted: np.ndarray, *, model: GaitDiffusion, seed: int) -> np.ndarray:
+def proposed_values(
+    trial: Trial, wanted: np.ndarray, *, belt_speed_m_s: float | None = None, model: GaitDiffusion, seed: int
+) -> np.ndarray:
     """Coordinates (T, C) in which what was not asked for has moved as the model of gait has it move.
 
     The recorded gait is made noisy and denoised twice with the same noise: once knowing the changed joints as changed,
-    once as recorded (a noisy image that is edited: Meng et al. 2022, arXiv 2108.01073). The difference is added.
+    once as recorded (a noisy image that is edited: Meng et al. 2022, arXiv 2108.01073). The smoothed difference is
+    added.
 
     Args:
         trial: as recorded, with its forces.
         wanted: its coordinates with the change in them, (T, C).
+        belt_speed_m_s: that goes with them; the trial's where it is not given.
         model: of gait.
         seed: of the noise.
     """
-    recorded, frame = encode(trial)
-    changed, _ = encode(replace(trial, motion=replace(trial.motion, values=wanted)))
+    belt_m_s = trial.belt_speed_m_s if belt_speed_m_s is None else belt_speed_m_s
+    moved = replace(trial, motion=replace(trial.motion, values=wanted), belt_speed_m_s=belt_m_s)
+    recorded, _ = encode(trial)
+    changed, frame = encode(moved)
     groups = _changed_groups(recorded, changed)
     if not groups:
         return wanted
@@ -50,8 +59,9 @@ def proposed_values(trial: Trial, wanted: np.ndarray, *, model: GaitDiffusion, s
     free = [group for group in KINEMATICS if group not in groups and recorded.known[:, GAIT[group]].all()]
     columns = GAIT.columns(free)
     values = changed.values.copy()
-    values[:, columns] += (drawn[1] - drawn[0])[:, columns]
-    moved = replace(trial, motion=replace(trial.motion, values=wanted))
+    # What a body could not do that fast, feet could not make up for.
+    step = smooth(drawn[1] - drawn[0], cutoff_hz=DYNAMICS_CUTOFF_HZ, sampling_rate_hz=FRAME_RATE_HZ)
+    values[:, columns] += step[:, columns]
     return decode_motion(State(GAIT, values, recorded.known, recorded.time_s), frame, moved, groups=free).values
 
 
