@@ -15,6 +15,7 @@ from gaitdynamics.types.prediction import Prediction
 from gaitdynamics.types.trial import Trial
 
 if TYPE_CHECKING:
+    from gaitdynamics.model.speed_response import SpeedResponse
     from gaitdynamics.tasks.fill_motion import MotionCompleter
 
 
@@ -71,6 +72,20 @@ def load_completer(weights: str) -> "MotionCompleter":
     from gaitdynamics.tasks.fill_motion import MotionCompleter
 
     return MotionCompleter.of(load_weights(weights_folder(weights)))
+
+
+def load_speed_response(weights: str) -> "SpeedResponse":
+    """How gait changes with speed, by name.
+
+    Args:
+        weights: the name of bundled weights, or a folder of weights.
+
+    Raises:
+        InputFileError: no such weights, or they can't be used.
+    """
+    from gaitdynamics.model.speed_response import speed_response
+
+    return speed_response(load_weights(weights_folder(weights)))
 
 
 def load_all(name: str) -> tuple[Weights, ...]:

@@ -24,6 +24,8 @@ from gaitdynamics.training.paper_recipes import (
 from gaitdynamics.training.recipe import Recipe, WindowLosses, mirrored
 from gaitdynamics.training.sampling import is_among
 from gaitdynamics.training.shards import Batch, Shards
+from gaitdynamics.training.speed_response_fit import NAME as SPEED_NAME
+from gaitdynamics.training.speed_response_fit import fit_speed_response
 
 
 def debug() -> Recipe:
@@ -60,6 +62,10 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
 }
 
 
+# What is solved at once, without steps: from a data folder to a folder of weights.
+FITS: dict[str, Callable[..., dict[str, Any]]] = {SPEED_NAME: fit_speed_response}
+
+
 def recipe_named(name: str) -> Recipe:
     """One of the project's recipes.
 
@@ -67,7 +73,7 @@ def recipe_named(name: str) -> Recipe:
         TrainingError: there is none of that name.
     """
     if name not in RECIPES:
-        raise TrainingError(f"no recipe is called '{name}'. There are: {', '.join(sorted(RECIPES))}.")
+        raise TrainingError(f"no recipe is called '{name}'. There are: {', '.join(sorted({*RECIPES, *FITS}))}.")
     return RECIPES[name]()
 
 
