@@ -20,7 +20,7 @@ from gaitdynamics.apps.options import (
     Overwrite,
     SeedOfFiles,
 )
-from gaitdynamics.apps.terminal import amounts, belt_speed_m_s, reporting, show_versions
+from gaitdynamics.apps.terminal import amounts, belt_speed_m_s, reporting, show_versions, use_one_thread
 from gaitdynamics.tasks.gait_strategies import GRAMMAR, STRATEGIES
 
 BALANCED, GUIDED = METHODS = ("balanced", "guided")
@@ -75,6 +75,7 @@ def modify(
             "--sweep and run the command for each dose with its own --out.",
             param_hint="--sweep",
         )
+    use_one_thread()
     from gaitdynamics.apps.estimate_files import read_person
     from gaitdynamics.apps.modify_files import modify_file
     from gaitdynamics.tasks.estimators import load_completer, load_estimator

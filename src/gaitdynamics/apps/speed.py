@@ -20,7 +20,7 @@ from gaitdynamics.apps.options import (
     Overwrite,
     SeedOfFiles,
 )
-from gaitdynamics.apps.terminal import amounts, belt_speed_m_s, reporting, show_versions
+from gaitdynamics.apps.terminal import amounts, belt_speed_m_s, reporting, show_versions, use_one_thread
 
 
 def speed(
@@ -60,6 +60,7 @@ def speed(
     speeds = amounts(to, option="--to", what="speed")
     if min(speeds) <= 0:
         raise typer.BadParameter(f"{min(speeds):g} m/s is no speed of a gait; expected more than 0.", param_hint="--to")
+    use_one_thread()
     from gaitdynamics.apps.estimate_files import read_person
     from gaitdynamics.apps.speed_files import speed_file
     from gaitdynamics.tasks.estimators import load_completer, load_estimator, load_speed_response

@@ -1,6 +1,7 @@
 """What commands share: words that are read alike, progress, and printing. Only light imports."""
 
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -123,6 +124,17 @@ def show_versions(written: "WrittenVersions", out: Path) -> None:
     screen = console()
     screen.print(written.table(width=screen.width))
     say(f"Results in {out.resolve()}; the plot is {written.paths[-1].name}")
+
+
+def use_one_thread() -> None:
+    """For many small operations: on busy cores, threads would wait for each other ten times as long as they work.
+
+    Call it before numpy is imported.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def warn(warnings: Iterable[str]) -> None:

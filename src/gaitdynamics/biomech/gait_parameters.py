@@ -23,15 +23,14 @@ from gaitdynamics.biomech.kinematics import (
 )
 from gaitdynamics.maths.rotations import heading_axes
 from gaitdynamics.maths.signals import derivative, interpolate
-from gaitdynamics.types.ground_reaction import CONTACT_FORCE_N, GroundReaction
+from gaitdynamics.types.ground_reaction import GroundReaction
 from gaitdynamics.types.skeleton import Skeleton, once_per_skeleton
 from gaitdynamics.types.trial import Trial
 from gaitdynamics.units import DEGREES_PER_RADIAN, SIDE_NAMES, SIDES
 
-# Vertical loading rate is the mean slope between 20 and 80 % of the time from landing to the impact peak (Milner et al.
-# 2006, Med Sci Sports Exerc 38:323), which is put at 13 % of stance where there is none (Ueda et al. 2016, Int J Sports
-# Med 37:1087). Here it is there always, lest a peak that comes or goes be taken for a change of rate.
-LOADING_SHARE_OF_STANCE = 0.13
+# Loading rate is the mean slope of the vertical force while it rises from 20 to 80 % of its largest value in the first
+# half of stance. Rates that hang on the impact peak (Milner et al. 2006, Med Sci Sports Exerc 38:323) need one, and
+# estimated forces have none.
 LOADING_SPAN = (0.2, 0.8)
 FLAT_FOOT_SHARE = (0.2, 0.6)  # of stance: the whole sole is down
 ANGLES = {
@@ -91,7 +90,7 @@ def gait_parameters(trial: Trial, forces: GroundReaction, *, belt_speed_m_s: flo
         own_stances = [stance for stance in stances if stance.foot == foot]
         sided = {
             **_timing_parameters(foot_timing(forces, heels, axes[:, 0], foot)),
-            **_force_parameters(forces.time_s, in_heading[:, foot], own_stances, trial.subject.body_weight_n),
+            **_force_parameters(forces.time_s, in_heading[:, foot], own_stances),
             **_angle_parameters(_leg_angles(skeleton, segments, foot), own_strides, at_forces),
             "foot_progression_deg": _mean(_progression_deg(at_forces(points[:, foot]), axes, own_stances)),
         }
@@ -156,31 +155,24 @@ def _timing_parameters(timing: FootTiming) -> dict[str, float | None]:
     }
 
 
-def _force_parameters(
-    time_s: np.ndarray, force_bw: np.ndarray, stances: Sequence[Stance], body_weight_n: float
-) -> dict[str, float | None]:
+def _force_parameters(time_s: np.ndarray, force_bw: np.ndarray, stances: Sequence[Stance]) -> dict[str, float | None]:
     """Of one foot's force forward, up, right, in body weights, (T, 3)."""
-    threshold_bw = CONTACT_FORCE_N / body_weight_n
     stance_forces = [force_bw[s.start : s.end] for s in stances]
     return {
         "peak_vertical_bw": _mean([force[:, 1].max() for force in stance_forces]),
         "peak_propulsive_bw": _mean([force[:, 0].max() for force in stance_forces]),
         "peak_braking_bw": _mean([-force[:, 0].min() for force in stance_forces]),
-        "loading_rate_bw_s": _mean([_loading_rate(time_s, force_bw[:, 1], s, threshold_bw) for s in stances]),
+        "loading_rate_bw_s": _mean([rate for s in stances if (rate := _loading_rate(time_s, force_bw[:, 1], s))]),
     }
 
 
-def _loading_rate(time_s: np.ndarray, vertical: np.ndarray, stance: Stance, threshold: float) -> float:
-    landing_s, leaving_s = (_crossing(time_s, vertical, frame, threshold) for frame in (stance.start, stance.end))
-    at_s = landing_s + LOADING_SHARE_OF_STANCE * (leaving_s - landing_s) * np.array(LOADING_SPAN)
-    first, last = np.interp(at_s, time_s, vertical)
-    return float((last - first) / (at_s[1] - at_s[0]))
-
-
-def _crossing(time_s: np.ndarray, vertical: np.ndarray, frame: int, threshold: float) -> float:
-    """When, between a frame and the one before, a force crosses a threshold."""
-    share = (threshold - vertical[frame - 1]) / (vertical[frame] - vertical[frame - 1])
-    return float(time_s[frame - 1] + share * (time_s[frame] - time_s[frame - 1]))
+def _loading_rate(time_s: np.ndarray, vertical: np.ndarray, stance: Stance) -> float | None:
+    early = vertical[stance.start - 1 : (stance.start + stance.end) // 2 + 1]
+    largest = int(early.argmax())
+    levels = early[largest] * np.array(LOADING_SPAN)
+    rising = np.maximum.accumulate(early[: largest + 1])
+    first_s, last_s = np.interp(levels, rising, time_s[stance.start - 1 :][: largest + 1])
+    return float((levels[1] - levels[0]) / (last_s - first_s)) if last_s > first_s else None
 
 
 def _leg_angles(skeleton: Skeleton, segments: np.ndarray, foot: int) -> dict[str, np.ndarray]:
