@@ -204,14 +204,21 @@ def _guided_table(rows: list[dict[str, Any]]) -> str:
 
 def _strategy_table(rows: list[dict[str, Any]]) -> str:
     recorded = {row["trial"]: row for row in rows if row["change"] == STRATEGIES[0] and row["dose"] == 0.0}
-    names = (*PEAKS, "foot_progression_deg", "step_width_m", "speed_m_s", *PLAUSIBILITY)
+    names = (*PEAKS, *LEVER_PEAKS, "foot_progression_deg", "step_width_m", "speed_m_s", *PLAUSIBILITY)
     lines = [["as recorded", *(_by_person(list(recorded.values()), [r[n] for r in recorded.values()]) for n in names)]]
     for change in STRATEGIES:
         neutral = 1.0 if "*" in change else 0.0
         chosen = [row for row in rows if row["change"] == change and row["dose"] != neutral]
         lines.append([f"`{change}`", *(_by_person(chosen, [row[name] for row in chosen]) for name in names)])
-    heads = ["change", "first peak", "second peak", "toe-out, °", "step width, m", "m/s", *PLAUSIBILITY.values()]
-    return table(heads, lines)
+    heads = [
+        *("change", "first peak", "second peak", "1st by lever arm", "2nd by lever arm"),
+        *("toe-out, °", "step width, m", "m/s", *PLAUSIBILITY.values()),
+    ]
+    return (
+        table(heads, lines)
+        + "\n\nMoments are about axes of the thigh, which turns with the foot; those by lever arm about the direction "
+        "that the person goes in."
+    )
 
 
 def _is_falling(rows: Sequence[dict[str, Any]]) -> tuple[bool, bool]:

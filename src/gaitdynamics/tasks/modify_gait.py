@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from gaitdynamics import __version__
 from gaitdynamics.biomech.anthropometry import with_trunk
 from gaitdynamics.biomech.balanced_change import Balance, BalancedGait
 from gaitdynamics.biomech.cycles import whole_stances
@@ -166,7 +165,7 @@ class _Recorded:
             forces=forces,
             belt_speed_m_s=trial.belt_speed_m_s or 0.0,
             warnings=(*recorded.warnings, *warnings),
-            provenance={"change": label, "method": method, "seed": self.seed, "version": __version__},
+            provenance={**recorded.provenance, "change": label, "method": method},
             interval=_moved_interval(recorded, forces),
         )
         samples = []
