@@ -1,5 +1,7 @@
 """Smoothing, differentiating and resampling of evenly sampled signals; time is the first axis."""
 
+from functools import lru_cache
+
 import numpy as np
 from scipy import sparse
 from scipy.linalg import solveh_banded
@@ -87,20 +89,18 @@ def smooth(
         rate_hz = sampling_rate_hz * (len(fewer) - 1) / (num - 1)
         slow = smooth(resample(values, frames, fewer), cutoff_hz=cutoff_hz, sampling_rate_hz=rate_hz)
         return resample(slow, fewer, frames)
-    penalty = (2 * np.pi * cutoff_hz) ** (-2 * SMOOTHING_ORDER)
     if num <= 2 * SMOOTHING_ORDER:
         return values.copy()
     origin = flat.mean(axis=0)
-    roughness = _difference(num, SMOOTHING_ORDER, sampling_rate_hz)
-    system = sparse.identity(num) + penalty * (roughness.T @ roughness)
+    system, bands = _smoother(num, cutoff_hz, sampling_rate_hz)
     target = flat - origin
     if is_falling is not None and is_falling.any():
         acceleration = _difference(num, 2, sampling_rate_hz)
         weight = FREE_FALL_STRENGTH * (2 * np.pi * cutoff_hz) ** -4.0 * is_falling[1:-1]
         weighted = acceleration.T @ sparse.diags(weight)
-        system = system + weighted @ acceleration
+        bands = _bands((system + weighted @ acceleration).tocsr(), SMOOTHING_ORDER)
         target = target + (weighted @ np.full(num - 2, falling_acceleration))[:, None]
-    return (solveh_banded(_bands(system.tocsr(), SMOOTHING_ORDER), target) + origin).reshape(values.shape)
+    return (solveh_banded(bands, target) + origin).reshape(values.shape)
 
 
 def derivative(values: np.ndarray, *, sampling_rate_hz: float) -> np.ndarray:
@@ -173,6 +173,16 @@ def _are_same_times(time_s: np.ndarray, new_time_s: np.ndarray) -> bool:
     return bool(np.abs(time_s - new_time_s).max() < EVEN_SAMPLING_TOLERANCE * step)
 
 
+@lru_cache(maxsize=64)
+def _smoother(num: int, cutoff_hz: float, sampling_rate_hz: float) -> tuple[sparse.csr_matrix, np.ndarray]:
+    """The equations of `smooth`, and their diagonals; kept, as many signals of a trial have the same."""
+    roughness = _difference(num, SMOOTHING_ORDER, sampling_rate_hz)
+    penalty = (2 * np.pi * cutoff_hz) ** (-2 * SMOOTHING_ORDER)
+    system = (sparse.identity(num) + penalty * (roughness.T @ roughness)).tocsr()
+    return system, _bands(system, SMOOTHING_ORDER)
+
+
+@lru_cache(maxsize=64)
 def _difference(num: int, order: int, sampling_rate_hz: float) -> sparse.csr_matrix:
     matrix = sparse.identity(num, format="csr")
     for _ in range(order):
