@@ -13,7 +13,9 @@ import typer
 from gaitdynamics import __version__
 from gaitdynamics.apps import data as data_commands
 from gaitdynamics.apps import weights as weights_commands
+from gaitdynamics.apps.body import body
 from gaitdynamics.apps.generate import generate
+from gaitdynamics.apps.ik import ik
 from gaitdynamics.apps.modify import modify
 from gaitdynamics.apps.moments import moments
 from gaitdynamics.apps.options import (
@@ -68,6 +70,8 @@ app.command()(generate)
 app.command()(modify)
 app.command()(speed)
 app.command()(moments)
+app.command()(ik)
+app.command()(body)
 app.add_typer(data_commands.app, name="data")
 app.add_typer(weights_commands.app, name="weights")
 
