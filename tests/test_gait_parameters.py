@@ -16,7 +16,8 @@ from walk_variants import (
     trial_of,
 )
 
-from gaitdynamics.biomech.gait_parameters import gait_parameters, torso_of
+from gaitdynamics.biomech.anthropometry import torso_of
+from gaitdynamics.biomech.gait_parameters import gait_parameters
 from gaitdynamics.biomech.kinematics import posed
 from gaitdynamics.biomech.summary import summarise
 from gaitdynamics.tasks.estimate_forces import estimate_forces

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from gaitdynamics.biomech.anthropometry import torso_of
 from gaitdynamics.biomech.cycles import Stride, over_cycle, strides, whole_stances
-from gaitdynamics.biomech.gait_parameters import gait_parameters, torso_of
+from gaitdynamics.biomech.gait_parameters import gait_parameters
 from gaitdynamics.biomech.joint_loads import JointLoads, joint_loads_of_each, load_parameters
 from gaitdynamics.biomech.kinematics import (
     angles_of_rotation,

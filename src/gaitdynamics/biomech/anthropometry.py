@@ -6,7 +6,7 @@ import numpy as np
 
 from gaitdynamics.biomech.kinematics import held_upright, leg_joints, pelvis_of, posed
 from gaitdynamics.types.motion import Motion
-from gaitdynamics.types.skeleton import Body, Joint, Skeleton
+from gaitdynamics.types.skeleton import Body, Joint, Skeleton, once_per_skeleton
 
 # Thigh and shank as shares of body height: Drillis and Contini 1966, from Winter 2009, Fig. 4.1.
 THIGH_AND_SHANK_OF_HEIGHT = 0.245 + 0.246
@@ -81,6 +81,16 @@ def trunk_joint(skeleton: Skeleton) -> Joint | None:
     if not branches or max(masses) < 0.2 * skeleton.mass_kg:
         return None
     return branches[int(np.argmax(masses))]
+
+
+@once_per_skeleton
+def torso_of(skeleton: Skeleton) -> str | None:
+    """The heaviest body that the pelvis carries beside the legs; None where the model has no trunk."""
+    first = trunk_joint(skeleton)
+    if first is None:
+        return None
+    branch = [body for body in skeleton.bodies if first in skeleton.path_to_root(body.name)]
+    return max(branch, key=lambda body: body.mass_kg).name
 
 
 def _pelvis_carries_trunk(skeleton: Skeleton) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from gaitdynamics.biomech.anthropometry import MOVING_RAD, trunk_joint
+from gaitdynamics.biomech.anthropometry import MOVING_RAD, torso_of
 from gaitdynamics.biomech.cycles import FootTiming, Stride, cadence_steps_per_min, foot_timing, strides, whole_stances
 from gaitdynamics.biomech.events import Stance
 from gaitdynamics.biomech.kinematics import (
@@ -24,7 +24,7 @@ from gaitdynamics.biomech.kinematics import (
 from gaitdynamics.maths.rotations import heading_axes
 from gaitdynamics.maths.signals import derivative, interpolate
 from gaitdynamics.types.ground_reaction import GroundReaction
-from gaitdynamics.types.skeleton import Skeleton, once_per_skeleton
+from gaitdynamics.types.skeleton import Skeleton
 from gaitdynamics.types.trial import Trial
 from gaitdynamics.units import DEGREES_PER_RADIAN, SIDE_NAMES, SIDES
 
@@ -119,16 +119,6 @@ def gait_parameters(trial: Trial, forces: GroundReaction, *, belt_speed_m_s: flo
         result[name] = _mean([value for value in values if value is not None])
         result |= {f"{name}_{side}": value for side, value in zip(SIDE_NAMES, values, strict=True)}
     return result
-
-
-@once_per_skeleton
-def torso_of(skeleton: Skeleton) -> str | None:
-    """The heaviest body that the pelvis carries beside the legs; None where the model has no trunk."""
-    first = trunk_joint(skeleton)
-    if first is None:
-        return None
-    branch = [body for body in skeleton.bodies if first in skeleton.path_to_root(body.name)]
-    return max(branch, key=lambda body: body.mass_kg).name
 
 
 def _is_moving(trial: Trial, torso: str) -> bool:

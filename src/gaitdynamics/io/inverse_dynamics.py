@@ -14,6 +14,7 @@ import numpy as np
 from gaitdynamics.errors import InputFileError
 from gaitdynamics.io.external_loads import format_external_loads
 from gaitdynamics.io.forces import identifiers
+from gaitdynamics.io.opensim_models import scale_inertia, without_forces
 from gaitdynamics.io.osim import quiet_opensim
 from gaitdynamics.io.table import Table, format_table, read_table
 from gaitdynamics.types.motion import Motion
@@ -64,7 +65,7 @@ def opensim_inverse_dynamics(
     with tempfile.TemporaryDirectory() as made, _silent():
         folder = Path(made)
         try:
-            _bare_model(opensim, model_path, skeleton.mass_kg).printToXML(str(folder / "model.osim"))
+            _bare_model(model_path, skeleton.mass_kg).printToXML(str(folder / "model.osim"))
             (folder / "motion.sto").write_text(_exactly(motion), encoding="utf-8")
             tool = opensim.InverseDynamicsTool()
             tool.setModelFileName(str(folder / "model.osim"))
@@ -92,19 +93,14 @@ def _no_dynamics(told: str) -> str:
     )
 
 
-def _bare_model(opensim: Any, path: Path, mass_kg: float) -> Any:
-    model = opensim.Model(str(path))
-    model.updForceSet().clearAndDestroy()
-    model.updControllerSet().clearAndDestroy()
-    model.updProbeSet().clearAndDestroy()
+def _bare_model(path: Path, mass_kg: float) -> Any:
+    model = without_forces(path)
     bodies = model.updBodySet()
     members = [bodies.get(index) for index in range(bodies.getSize())]
     scale = mass_kg / sum(body.getMass() for body in members)
     for body in members:
-        inertia = body.getInertia()
-        moments, products = inertia.getMoments().to_numpy() * scale, inertia.getProducts().to_numpy() * scale
         body.setMass(body.getMass() * scale)
-        body.setInertia(opensim.Inertia(*moments.tolist(), *products.tolist()))
+        scale_inertia(body, scale)
     model.finalizeConnections()
     return model
 

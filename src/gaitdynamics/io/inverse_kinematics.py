@@ -10,6 +10,7 @@ import numpy as np
 
 from gaitdynamics.errors import InputFileError, InvalidModelError, InvalidMotionError
 from gaitdynamics.io.file_kinds import FileKind, kind_of, wrong_slot
+from gaitdynamics.io.opensim_models import without_forces
 from gaitdynamics.io.osim import quiet_opensim
 from gaitdynamics.io.table import shortened
 from gaitdynamics.maths.signals import intervals
@@ -94,16 +95,10 @@ def bare_model(path: Path) -> Any:
         InputFileError: it is none; or something else, and then what.
     """
     path = Path(path)
-    opensim = quiet_opensim()
     if kind_of(path) not in (FileKind.MODEL, FileKind.UNKNOWN):
         raise InputFileError(wrong_slot(path, expected="a model scaled to the person (.osim)"))
     with _told_by_opensim(path):
-        model = opensim.Model(str(path))
-        model.updForceSet().clearAndDestroy()
-        model.updControllerSet().clearAndDestroy()
-        model.updProbeSet().clearAndDestroy()
-        model.finalizeConnections()
-        return model
+        return without_forces(path)
 
 
 def model_markers(model: Any) -> tuple[str, ...]:

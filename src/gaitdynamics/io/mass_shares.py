@@ -1,10 +1,10 @@
 """A model whose mass is shared out otherwise among its bodies."""
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from gaitdynamics.errors import InputFileError
+from gaitdynamics.io.opensim_models import model_text, scale_inertia
 from gaitdynamics.io.osim import quiet_opensim
 
 
@@ -27,14 +27,9 @@ def with_masses(path: Path, *, name: str, masses_kg: Mapping[str, float]) -> str
         for body_name, mass_kg in masses_kg.items():
             body = bodies.get(body_name)
             ratio = mass_kg / body.getMass()
-            inertia = body.getInertia()
-            moments, products = inertia.getMoments().to_numpy() * ratio, inertia.getProducts().to_numpy() * ratio
             body.setMass(mass_kg)
-            body.setInertia(opensim.Inertia(*moments.tolist(), *products.tolist()))
+            scale_inertia(body, ratio)
         model.finalizeConnections()
     except RuntimeError as error:
         raise InputFileError(f"{path}: OpenSim can't change its masses: {str(error)[:200]}") from None
-    with tempfile.TemporaryDirectory() as folder:
-        written = Path(folder) / "model.osim"
-        model.printToXML(str(written))
-        return written.read_text("utf-8")
+    return model_text(model)

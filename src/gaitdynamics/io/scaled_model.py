@@ -1,9 +1,9 @@
 """A model of another size: OpenSim's own scaling, the same along all axes."""
 
-import tempfile
 from pathlib import Path
 
 from gaitdynamics.errors import InputFileError
+from gaitdynamics.io.opensim_models import model_text, scale_set
 from gaitdynamics.io.osim import quiet_opensim
 
 
@@ -28,14 +28,8 @@ def scaled_model(path: Path, *, name: str, length_scale: float, mass_kg: float) 
         state = model.initSystem()
     except Exception as error:
         raise InputFileError(f"{path}: OpenSim can't read this as a model: {str(error)[:200]}") from None
-    factors = opensim.ScaleSet()
     bodies = model.getBodySet()
-    for index in range(bodies.getSize()):
-        factor = opensim.Scale()
-        factor.setSegmentName(bodies.get(index).getName())
-        factor.setScaleFactors(opensim.Vec3(length_scale))
-        factor.setApply(True)
-        factors.cloneAndAppend(factor)
+    factors = scale_set({bodies.get(index).getName(): length_scale for index in range(bodies.getSize())})
     is_mass_kept_in_shares = True
     model.scale(state, factors, is_mass_kept_in_shares, mass_kg)
     coordinates = model.updCoordinateSet()
@@ -45,7 +39,4 @@ def scaled_model(path: Path, *, name: str, length_scale: float, mass_kg: float) 
             coordinate.setDefaultValue(length_scale * coordinate.getDefaultValue())
     model.setName(name)
     model.finalizeConnections()
-    with tempfile.TemporaryDirectory() as folder:
-        written = Path(folder) / "model.osim"
-        model.printToXML(str(written))
-        return written.read_text("utf-8")
+    return model_text(model)

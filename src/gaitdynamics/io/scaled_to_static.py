@@ -1,6 +1,5 @@
 """A generic model made to a person's size, with its markers where the person's are."""
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 
 from gaitdynamics.errors import InputFileError, InvalidMotionError
 from gaitdynamics.io.inverse_kinematics import bare_model
+from gaitdynamics.io.opensim_models import model_text, scale_set
 from gaitdynamics.io.osim import quiet_opensim
 from gaitdynamics.io.table import shortened
 from gaitdynamics.types.markers import Markers
@@ -100,25 +100,15 @@ def scaled_text(
     try:
         model = opensim.Model(str(path))
         state = model.initSystem()
-        scales = opensim.ScaleSet()
-        for body, factor in factors.items():
-            scale = opensim.Scale()
-            scale.setSegmentName(body)
-            scale.setScaleFactors(opensim.Vec3(factor))
-            scale.setApply(True)
-            scales.cloneAndAppend(scale)
         is_mass_kept_in_shares = True
-        model.scale(state, scales, is_mass_kept_in_shares, mass_kg)
+        model.scale(state, scale_set(factors), is_mass_kept_in_shares, mass_kg)
         for marker_name, place_m in zip(markers, place_in_body_m, strict=True):
             marker = model.updMarkerSet().get(marker_name)
             rotation, origin_m = _frame_of(marker)
             marker.set_location(opensim.Vec3(*(rotation.T @ (place_m - origin_m)).tolist()))
         model.setName(name)
         model.finalizeConnections()
-        with tempfile.TemporaryDirectory() as folder:
-            written = Path(folder) / "model.osim"
-            model.printToXML(str(written))
-            return written.read_text("utf-8")
+        return model_text(model)
     except RuntimeError as error:
         told = " ".join(str(error).split())[:300]
         raise InputFileError(f"{path}: OpenSim can't scale this model. OpenSim says: {told}") from None

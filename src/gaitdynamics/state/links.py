@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gaitdynamics.biomech.anthropometry import trunk_joint
+from gaitdynamics.biomech.anthropometry import torso_of
 from gaitdynamics.biomech.kinematics import (
     LegJoint,
     angles_of_rotation,
@@ -45,11 +45,9 @@ def links(skeleton: Skeleton) -> tuple[Link, ...]:
         distal = hindfoot[leg.side] if leg.name == "ankle" else leg.joint.child
         chain = chain_between(skeleton, leg.joint.parent, distal)
         found.append(Link(f"{leg.name}_{side_names[leg.side]}", chain, leg))
-    first = trunk_joint(skeleton)
-    if first is not None:
-        branch = [body for body in skeleton.bodies if first in skeleton.path_to_root(body.name)]
-        torso = max(branch, key=lambda body: body.mass_kg)
-        found.append(Link("lumbar", chain_between(skeleton, first.parent, torso.name), None))
+    torso = torso_of(skeleton)
+    if torso is not None:
+        found.append(Link("lumbar", chain_between(skeleton, pelvis_of(skeleton), torso), None))
     return tuple(found)
 
 

@@ -38,6 +38,7 @@ from gaitdynamics.tasks.estimators import Estimator
 from gaitdynamics.tasks.fill_motion import MotionCompleter
 from gaitdynamics.tasks.gait_changes import Change, Goal, goal_of
 from gaitdynamics.tasks.gait_versions import AS_RECORDED, GaitSample, GaitVersion
+from gaitdynamics.tasks.learned_forces import frame_times
 from gaitdynamics.tasks.proposed_gait import guided_gait, proposed_values
 from gaitdynamics.types.ground_reaction import GroundReaction
 from gaitdynamics.types.motion import Motion
@@ -124,7 +125,7 @@ class _Recorded:
     """A recorded gait at 100 Hz, ready to be changed."""
 
     def __init__(self, trial: Trial, estimator: Estimator, model: GaitDiffusion, seed: int) -> None:
-        self.estimator, self.model, self.seed = estimator, model, seed
+        self.model, self.seed = model, seed
         _check_length(trial)
         prediction = estimator(trial, seed=seed)
         self.trial = replace(trial, belt_speed_m_s=prediction.belt_speed_m_s)
@@ -140,8 +141,7 @@ class _Recorded:
         values = self.at_frames.motion.values
         is_moving = np.ptp(values, axis=0) > SMALLEST_TRAVEL
         self.balance = Balance(skeleton.scaled_to(trial.subject.mass_kg), values, self.forces, is_moving)
-        pose = posed(trial.skeleton, values)
-        self.axes = heading_axes(heading_of(trial.skeleton, pose))
+        self.axes = self.balance.axes
         belt_m_s = -prediction.belt_speed_m_s * self.axes[0]
         self.footprints = Footprints.of(_middles(self.balance), self.forces, belt_velocity_m_s=belt_m_s)
         self.quality = _Quality.of(self.at_frames, BalancedGait(values, self.forces), self.balance.skeleton)
@@ -351,8 +351,7 @@ def _check_length(trial: Trial) -> None:
 def _at_frames(trial: Trial) -> Trial:
     """The trial at 100 Hz from its first time, as far as it goes."""
     motion = trial.motion
-    num = int((motion.time_s[-1] - motion.time_s[0]) * FRAME_RATE_HZ + 1e-6) + 1
-    time_s = motion.time_s[0] + np.arange(num) / FRAME_RATE_HZ
+    time_s = frame_times(motion.time_s)
     values = resample(motion.values, motion.time_s, time_s)
     observed = np.broadcast_to(motion.observed.all(axis=0), values.shape)
     return replace(trial, motion=Motion(time_s, values, motion.coordinates, observed))
